@@ -1,0 +1,88 @@
+import { NO_STATES, pairCount, type States, type UserState } from "../model/user_state.js";
+
+/** A session that is, or was, a stream. */
+export interface StreamSession {
+  readonly kind: "stream";
+  readonly id: string;
+  /** Hears everything, is seen by nobody (S7). */
+  readonly quiet: boolean;
+  /** How long it stays present after being lost, in ms, 0 to 300000 (S5). */
+  readonly timeoutMs: number;
+  /**
+   * Counts the streams that this session has had. What an older stream reports of its end no longer concerns the
+   * session.
+   */
+  readonly attachment: number;
+  /** `undefined` while attached; otherwise the tick at which it is given up (S3). */
+  readonly deadline: number | undefined;
+}
+
+/** A session without a stream, alive as long as it is renewed (S17). */
+export interface LeaseSession {
+  readonly kind: "lease";
+  readonly id: string;
+  readonly quiet: false;
+  /** Time to live after a renewal, in ms. */
+  readonly ttlMs: number;
+  /** The tick at which it runs out. */
+  readonly deadline: number;
+}
+
+/** One participation of a user in a channel. */
+export type Session = StreamSession | LeaseSession;
+
+/** A state that waits for its user to join (S12). */
+export interface Pending {
+  readonly states: States;
+  /** The tick at which it is forgotten. */
+  readonly deadline: number;
+}
+
+/** What makes a user seen: kept from its first session that is not quiet to its last. */
+export interface Presence {
+  readonly state: UserState;
+  /** The channel's revision at the join: the order in which members are listed. */
+  readonly joinRevision: number;
+}
+
+/** All that a channel knows of one user. A change makes a new one. */
+export interface Member {
+  readonly userId: string;
+  readonly sessions: readonly Session[];
+  readonly presence: Presence | undefined;
+  readonly pending: Pending | undefined;
+}
+
+/** A user of whom the channel knows nothing. */
+export function stranger(userId: string): Member {
+  return { userId, sessions: [], presence: undefined, pending: undefined };
+}
+
+/** Whether anything is known of the member; if not, it need not be kept (S23). */
+export function isForgettable(member: Member): boolean {
+  return member.sessions.length === 0 && member.pending === undefined;
+}
+
+/** Whether the session's stream is gone and it waits for its user to return (S3). */
+export function isDetached(session: Session): boolean {
+  return session.kind === "stream" && session.deadline !== undefined;
+}
+
+/** The pending states of a member; empty when there are none. */
+export function pendingStates(member: Member): States {
+  return member.pending?.states ?? NO_STATES;
+}
+
+/** How many pairs of the member wait for a join. */
+export function pendingPairs(member: Member | undefined): number {
+  return member?.pending ? pairCount(member.pending.states) : 0;
+}
+
+/** The earliest tick at which something about the member runs out, if anything does. */
+export function nextDeadline(member: Member): number | undefined {
+  let earliest = member.pending?.deadline;
+  for (const { deadline } of member.sessions) {
+    if (deadline !== undefined && (earliest === undefined || deadline < earliest)) earliest = deadline;
+  }
+  return earliest;
+}

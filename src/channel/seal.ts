@@ -1,0 +1,74 @@
+import type { Delta } from "../model/delta.js";
+import { NO_STATES, type UserState } from "../model/user_state.js";
+import type { Change, Outcome } from "./apply.js";
+import type { Member, Presence } from "./member.js";
+
+/** Where a channel's history stands. */
+export interface Head {
+  readonly revision: number;
+  /** How many users are present. */
+  readonly occupancy: number;
+}
+
+/** An outcome that has taken its place in the channel's history. */
+export interface Sealed {
+  readonly member: Member;
+  /** In order, with revisions that follow the head's without a gap. */
+  readonly deltas: readonly Delta[];
+  readonly head: Head;
+}
+
+/**
+ * Gives the changes of an outcome their revisions, times and occupancies, after `head`, at `wall` (ms since 1970).
+ *
+ * Apart from `apply`, because only the engine knows the head at the moment of the commit, and because it depends on
+ * other users' changes while `apply` does not: two users of a channel never conflict.
+ */
+export function seal(before: Member, outcome: Outcome, head: Head, wall: number): Sealed {
+  let { revision, occupancy } = head;
+  let { presence } = before;
+  const deltas: Delta[] = [];
+  for (const change of outcome.changes) {
+    revision += 1;
+    if (change.kind === "join") occupancy += 1;
+    if (change.kind === "leave" || change.kind === "timeout") occupancy -= 1;
+    presence = nextPresence(before.userId, presence, change, revision, wall);
+    const base = { userId: before.userId, revision, time: wall, occupancy };
+    switch (change.kind) {
+      case "join":
+        deltas.push({ kind: "join", ...base, state: presence!.state });
+        break;
+      case "state": {
+        const { changedKeys, removedKeys } = change;
+        deltas.push({ kind: "state", ...base, state: presence!.state, changedKeys, removedKeys });
+        break;
+      }
+      default:
+        deltas.push({ kind: change.kind, ...base });
+    }
+  }
+  const { sessions, pending } = outcome;
+  return { member: { userId: before.userId, sessions, presence, pending }, deltas, head: { revision, occupancy } };
+}
+
+function nextPresence(
+  userId: string,
+  presence: Presence | undefined,
+  change: Change,
+  revision: number,
+  wall: number,
+): Presence | undefined {
+  switch (change.kind) {
+    case "join": {
+      const state: UserState = { userId, states: NO_STATES, revision: 0, updateTime: undefined, joinTime: wall };
+      return { state, joinRevision: revision };
+    }
+    case "state": {
+      const { joinTime } = presence!.state;
+      const state: UserState = { userId, states: change.states, revision, updateTime: wall, joinTime };
+      return { state, joinRevision: presence!.joinRevision };
+    }
+    default:
+      return undefined;
+  }
+}

@@ -1,0 +1,22 @@
+/** The pairs of a state. Own enumerable keys alone count; `__proto__` is never one of them. */
+export type States = Readonly<Record<string, string>>;
+
+/** What one present user carries in one channel. Frozen in spirit: a change makes a new one. */
+export interface UserState {
+  readonly userId: string;
+  readonly states: States;
+  /** The channel's revision at the last change of this state; 0 while nothing was ever set. */
+  readonly revision: number;
+  /** When the state last changed, ms since 1970; `undefined` while nothing was ever set. */
+  readonly updateTime: number | undefined;
+  /** When the user became present, ms since 1970; `undefined` for a state that is pending. */
+  readonly joinTime: number | undefined;
+}
+
+/** The state without pairs. */
+export const NO_STATES: States = Object.freeze({});
+
+/** How many pairs a state holds. */
+export function pairCount(states: States): number {
+  return Object.keys(states).length;
+}
