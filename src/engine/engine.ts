@@ -1,0 +1,131 @@
+import type { Elsewhere, Outcome } from "../channel/apply.js";
+import type { Member } from "../channel/member.js";
+import type { ChannelId } from "../model/channel_id.js";
+import type { Delta } from "../model/delta.js";
+import type { Position } from "../model/position.js";
+import type { UserState } from "../model/user_state.js";
+
+/** What an engine returns: at once when it has it in process, otherwise later. */
+export type MaybePromise<T> = T | Promise<T>;
+
+/** What is stored of one user in one channel, as it was read; a commit says what it builds on. */
+export interface MemberRecord {
+  readonly member: Member;
+  /** What the user has in all other channels, when the record was read. */
+  readonly elsewhere: Elsewhere;
+  /** Opaque to all but the engine: tells whether the member is still as it was read. */
+  readonly version: unknown;
+  /** Opaque: tells whether `elsewhere` still holds. */
+  readonly userVersion: unknown;
+}
+
+/** A change to one user in one channel. */
+export interface Commit {
+  readonly channel: ChannelId;
+  /** What was read before the rules were applied. */
+  readonly read: MemberRecord;
+  readonly outcome: Outcome;
+  /** The time of the change, ms since 1970. */
+  readonly wall: number;
+  /** Whether the outcome holds only while `read.elsewhere` does: it was compared with a limit over all channels. */
+  readonly dependsOnElsewhere: boolean;
+}
+
+/** A commit that took place. */
+export interface Committed {
+  readonly member: Member;
+  readonly deltas: readonly Delta[];
+  /** The channel's position after the commit. */
+  readonly position: Position;
+  readonly occupancy: number;
+}
+
+/** A channel as it is now. */
+export interface ChannelSummary {
+  readonly position: Position;
+  readonly occupancy: number;
+}
+
+/** A channel and everybody who is present, at one position. */
+export interface ChannelSnapshot extends ChannelSummary {
+  /** In the order of joining. */
+  readonly users: readonly UserState[];
+}
+
+/** A part of the present users, in the order of joining. */
+export interface MemberPage extends ChannelSummary {
+  readonly users: readonly UserState[];
+  /** Where the next page begins; `undefined`: nobody is left. */
+  readonly next: number | undefined;
+}
+
+/** Where a session is. */
+export interface SessionPlace {
+  readonly channel: ChannelId;
+  readonly userId: string;
+}
+
+/** A channel in which a user has a session or a state that waits. */
+export interface UserPlace {
+  readonly channel: ChannelId;
+  readonly member: Member;
+}
+
+/** Stops a watch. */
+export type StopWatching = () => void;
+
+/**
+ * The engine port: a store of members with compare-and-set, and an ordered log per channel. It knows no rules.
+ *
+ * Every call may be asynchronous, and may fail with a PresenceError PRESENCE_OUT_OF_SERVICE. The memory engine answers
+ * in the same turn of the event loop.
+ */
+export interface Engine {
+  /** One user in one channel. A user of whom nothing is known is a stranger, not an error. */
+  read(channel: ChannelId, userId: string): MaybePromise<MemberRecord>;
+
+  /**
+   * Stores the outcome if the member is still as it was read, gives its changes the channel's next revisions, appends
+   * them to the log and tells the watchers. `conflict`: somebody else wrote; read and apply again.
+   */
+  commit(commit: Commit): MaybePromise<Committed | "conflict">;
+
+  /** Position and occupancy, in O(1). A channel of which nothing is known is empty, at revision 0. */
+  summary(channel: ChannelId): MaybePromise<ChannelSummary>;
+
+  /** Everybody who is present. */
+  snapshot(channel: ChannelId): MaybePromise<ChannelSnapshot>;
+
+  /** At most `limit` present users who joined after the join revision `after` (0: from the first). */
+  page(channel: ChannelId, after: number, limit: number): MaybePromise<MemberPage>;
+
+  /**
+   * Calls `onDeltas` with every commit's deltas from now on, in the order of the log, none left out. After a watch
+   * begins, `snapshot` holds everything that it has not been called with.
+   */
+  watch(channel: ChannelId, onDeltas: (deltas: readonly Delta[]) => void): MaybePromise<StopWatching>;
+
+  /** The deltas after `from`, oldest first, or `undefined` if the log does not reach back to it (S16 resumable). */
+  replay(channel: ChannelId, from: Position): MaybePromise<readonly Delta[] | undefined>;
+
+  /** Where a user has sessions or pending states, sorted by channel key. */
+  placesOf(userId: string): MaybePromise<readonly UserPlace[]>;
+
+  /** Where a session is, while it is attached, detached, or a lease that lives. */
+  findSession(sessionId: string): MaybePromise<SessionPlace | undefined>;
+
+  /** How much is kept, for the metrics. */
+  stats(): EngineStats;
+
+  /** Gives everything back; no call may follow. */
+  close(): MaybePromise<void>;
+}
+
+/** How much an engine keeps. */
+export interface EngineStats {
+  /** Channels that use memory, empty ones that may still be resumed among them. */
+  readonly channels: number;
+  /** Users present, counted once per channel. */
+  readonly present: number;
+  readonly sessions: number;
+}
