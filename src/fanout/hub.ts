@@ -1,0 +1,156 @@
+import { type ChannelId, type ChannelKey, channelKey } from "../model/channel_id.js";
+import { PresenceError } from "../model/errors.js";
+import type { Clock } from "../time/clock.js";
+import { Deadlines } from "../time/deadlines.js";
+import type { ChannelSource, EventCodec, Sink } from "./ports.js";
+import { Reader, type ReaderOptions, type ReaderStateName } from "./reader.js";
+import { Topic, type TopicHost } from "./topic.js";
+
+/** Settings of the fan-out. */
+export interface HubOptions {
+  readonly clock: Clock;
+  readonly codec: EventCodec;
+  readonly source: ChannelSource;
+  /** Most bytes of collapsed changes that wait for one slow reader (S16a). Default 262144. */
+  readonly maxBacklogBytes: number;
+  /** How long a reader may take nothing before it is ended as a drop, in ms. Default 60000. */
+  readonly laggingTimeoutMs: number;
+  /** Runs `flush` later in this turn of the event loop: `setImmediate`, but for tests. */
+  readonly schedule: (flush: () => void) => void;
+  /** A reader was ended because it took nothing for too long: its session is a drop (S3). */
+  readonly onTooSlow: (reader: Reader) => void;
+}
+
+/** How many readers there are, and how they fare. */
+export interface HubStats {
+  readonly channels: number;
+  readonly readers: Readonly<Record<Exclude<ReaderStateName, "closed">, number>>;
+  /** Events written to readers since the start, one per event and reader. */
+  readonly delivered: number;
+}
+
+interface OpenTopic {
+  readonly topic: Topic;
+  /** Set once the watch has begun. */
+  stop: (() => void) | undefined;
+}
+
+/** All readers of all channels on this server. Knows no rules: it tells what has happened, to whoever listens. */
+export class Hub implements TopicHost {
+  readonly #topics = new Map<ChannelKey, OpenTopic>();
+  readonly #places = new Map<Reader, OpenTopic>();
+  #dirty = new Set<Topic>();
+  readonly #stuck: Deadlines<Reader>;
+  readonly #counts = { live: 0, lagging: 0, resyncing: 0 };
+  #delivered = 0;
+
+  constructor(private readonly options: HubOptions) {
+    this.#stuck = new Deadlines(options.clock, (reader) => this.#giveUp(reader));
+  }
+
+  get clock(): Clock {
+    return this.options.clock;
+  }
+
+  get codec(): EventCodec {
+    return this.options.codec;
+  }
+
+  get maxBacklogBytes(): number {
+    return this.options.maxBacklogBytes;
+  }
+
+  /** How many readers there are, and how they fare. */
+  stats(): HubStats {
+    return { channels: this.#topics.size, readers: { ...this.#counts }, delivered: this.#delivered };
+  }
+
+  /** Adds a reader of a channel: SUBSCRIBED and SNAPSHOT come with the next flush, then every event (S15). */
+  subscribe(channel: ChannelId, options: ReaderOptions, sink: Sink): Reader {
+    const key = channelKey(channel);
+    const known = this.#topics.get(key);
+    const open = known ?? { topic: new Topic(channel, this), stop: undefined };
+    const reader = new Reader(options, sink, open.topic);
+    this.#counts.resyncing += 1;
+    this.#places.set(reader, open);
+    open.topic.add(reader);
+    if (!known) {
+      this.#topics.set(key, open);
+      this.#follow(open, channel);
+    }
+    return reader;
+  }
+
+  wantFlush(topic: Topic): void {
+    if (this.#dirty.size === 0) this.options.schedule(() => this.#flush());
+    this.#dirty.add(topic);
+  }
+
+  onTransition(reader: Reader, from: ReaderStateName, to: ReaderStateName): void {
+    if (from !== "closed") this.#counts[from] -= 1;
+    if (to !== "closed") this.#counts[to] += 1;
+    if (to === "closed") this.#remove(reader);
+    this.onProgress(reader);
+  }
+
+  onProgress(reader: Reader): void {
+    const waits = reader.state === "lagging" || reader.state === "resyncing";
+    this.#stuck.set(reader, waits ? this.clock.now().tick + this.options.laggingTimeoutMs : undefined);
+  }
+
+  onDelivered(events: number): void {
+    this.#delivered += events;
+  }
+
+  async #follow(open: OpenTopic, channel: ChannelId): Promise<void> {
+    const { source } = this.options;
+    try {
+      const watching = source.watch(channel, (deltas) => open.topic.onDeltas(deltas));
+      open.stop = watching instanceof Promise ? await watching : watching;
+      const snapshot = source.snapshot(channel);
+      open.topic.load(snapshot instanceof Promise ? await snapshot : snapshot);
+    } catch (error) {
+      open.topic.endAll(
+        new PresenceError("PRESENCE_OUT_OF_SERVICE", "the channel cannot be followed at the moment", {
+          retryAfterMs: 1000,
+          metadata: { cause: error instanceof Error ? error.name : "unknown" },
+        }),
+      );
+    }
+    // The readers may all have gone while the channel was being looked up.
+    this.#closeIfEmpty(open);
+  }
+
+  #remove(reader: Reader): void {
+    const open = this.#places.get(reader);
+    if (!open) return;
+    this.#places.delete(reader);
+    open.topic.remove(reader);
+    this.#closeIfEmpty(open);
+  }
+
+  #closeIfEmpty(open: OpenTopic): void {
+    if (!open.topic.isEmpty || !open.stop) return;
+    open.stop();
+    open.stop = undefined;
+    const key = channelKey(open.topic.channel);
+    if (this.#topics.get(key) === open) this.#topics.delete(key);
+  }
+
+  #flush(): void {
+    const dirty = this.#dirty;
+    this.#dirty = new Set();
+    for (const topic of dirty) topic.flush();
+  }
+
+  #giveUp(reader: Reader): void {
+    const seconds = `${this.options.laggingTimeoutMs / 1000}s`;
+    reader.abort(
+      new PresenceError("SUBSCRIBER_TOO_SLOW", `nothing was read from this stream for ${seconds}`, {
+        retryAfterMs: 1000,
+        metadata: { lagging_timeout: seconds },
+      }),
+    );
+    this.options.onTooSlow(reader);
+  }
+}

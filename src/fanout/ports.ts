@@ -1,0 +1,76 @@
+import type { ChannelId } from "../model/channel_id.js";
+import type { Delta } from "../model/delta.js";
+import type { PresenceError } from "../model/errors.js";
+import type { Position } from "../model/position.js";
+import type { UserState } from "../model/user_state.js";
+
+/** One event of `repeated events`, ready to be laid beside others: tag, length, bytes. */
+export type Piece = Uint8Array;
+
+/** The body of one user's encoded state, without tag and length. */
+export type StateBytes = Uint8Array;
+
+/** What SUBSCRIBED says (S15). */
+export interface Terms {
+  readonly sessionId: string;
+  readonly presenceTimeoutMs: number;
+  readonly resumed: boolean;
+  readonly occupancy: number;
+}
+
+/** Turns what happens in one life of one channel into bytes. */
+export interface ChannelCodec {
+  /** One change. `state` is the encoded state of a delta that carries one for its readers (kind `state`). */
+  delta(delta: Delta, state: StateBytes | undefined): Piece;
+  /** The opening of a stream, at `revision`, at `time` (ms since 1970). */
+  subscribed(terms: Terms, revision: number, time: number): Piece;
+  /** One chunk of a snapshot. */
+  snapshot(chunk: SnapshotChunk): Piece;
+}
+
+/** A part of a snapshot, to be encoded. */
+export interface SnapshotChunk {
+  readonly users: readonly StateBytes[];
+  readonly revision: number;
+  /** When the snapshot was taken, ms since 1970. */
+  readonly time: number;
+  readonly occupancy: number;
+  readonly last: boolean;
+}
+
+/** Makes the bytes that readers get. Fan-out lays them side by side and never looks inside. */
+export interface EventCodec {
+  forChannel(channel: ChannelId, epoch: string): ChannelCodec;
+  state(state: UserState): StateBytes;
+}
+
+/** Where the truth of a channel comes from: the part of the engine port that fan-out needs. */
+export interface ChannelSource {
+  /** Calls with every commit's deltas, in order, none left out, until the returned function is called. */
+  watch(channel: ChannelId, onDeltas: (deltas: readonly Delta[]) => void): (() => void) | Promise<() => void>;
+  /** Everybody who is present. */
+  snapshot(channel: ChannelId): SourceSnapshot | Promise<SourceSnapshot>;
+  /** The deltas after `from`, or `undefined` if they are not remembered. */
+  replay(channel: ChannelId, from: Position): readonly Delta[] | undefined | Promise<readonly Delta[] | undefined>;
+}
+
+/** Everybody who is present, at one position. */
+export interface SourceSnapshot {
+  readonly position: Position;
+  readonly users: readonly UserState[];
+}
+
+/** Where a reader's bytes go: one open stream. */
+export interface Sink {
+  /**
+   * Takes a message for sending, always. False: take no more until `onDrain` is called; the caller must arm it before
+   * its first write.
+   */
+  write(message: Uint8Array): boolean;
+  /** Called once each time that there is room again after `write` returned false. */
+  onDrain: () => void;
+  /** Ends the stream after what was written: with OK, or with an error. */
+  end(error: PresenceError | undefined): void;
+  /** Ends the stream at once, dropping what was written and not yet sent. */
+  abort(error: PresenceError): void;
+}

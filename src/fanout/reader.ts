@@ -1,0 +1,242 @@
+import type { Delta } from "../model/delta.js";
+import type { PresenceError } from "../model/errors.js";
+import { Backlog } from "./backlog.js";
+import type { Piece, Sink, Terms } from "./ports.js";
+import type { SharedSnapshot } from "./snapshot.js";
+
+/**
+ * Up to this size SUBSCRIBED and the first chunk are copied into one message, which saves a write; a larger chunk is
+ * written as it is, so that all readers hold the same bytes.
+ */
+const SMALL_CHUNK_BYTES = 8 * 1024;
+
+/** What a subscriber asked for. */
+export interface ReaderOptions {
+  readonly userId: string;
+  /** Hear the events of one's own user too (S6). */
+  readonly includeSelf: boolean;
+  /** For SUBSCRIBED. */
+  readonly terms: Terms;
+  /** The channel's revision when the session joined. */
+  readonly revision: number;
+  /** When the session joined, ms since 1970. */
+  readonly time: number;
+  /** The changes missed since `from`, where the channel remembers them; they replace the SNAPSHOT (S16). */
+  readonly missed: { readonly from: number; readonly deltas: readonly Delta[] } | undefined;
+}
+
+/** How far a reader is; the names are those of the gauges. */
+export type ReaderStateName = "live" | "lagging" | "resyncing" | "closed";
+
+/**
+ * The life of a reader.
+ * - `live`: gets every batch as it is flushed.
+ * - `lagging`: its stream took no more; what it missed waits, collapsed, until it drains.
+ * - `resyncing`: gets a snapshot. Without `sending` it waits for the next flush to take one; with it, the chunks from
+ *   `next` on are still to be written, and what happened since the snapshot waits behind them.
+ * - `closed`: gets nothing more.
+ */
+export type ReaderState =
+  | { readonly name: "live" }
+  | { readonly name: "lagging"; readonly backlog: Backlog }
+  | { readonly name: "resyncing"; readonly sending: Sending | undefined; readonly blocked: boolean }
+  | { readonly name: "closed" };
+
+/** A snapshot on its way to one reader. */
+export interface Sending {
+  readonly snapshot: SharedSnapshot;
+  next: number;
+  /** `undefined` once it passed the bound: another snapshot has to follow this one. */
+  backlog: Backlog | undefined;
+}
+
+/** What a reader needs of the channel that it reads. */
+export interface ReaderHost {
+  /** Most bytes that may wait for a reader (S16a). */
+  readonly maxBacklogBytes: number;
+  /** Encodes one change, from what is already encoded where possible. */
+  encode(delta: Delta): Piece;
+  /** Lays pieces side by side, in messages of a size that every client takes. */
+  join(pieces: readonly Piece[]): Uint8Array[];
+  /** Asks for `Topic.flush` in this turn, for a reader that waits for a snapshot. */
+  wantFlush(): void;
+  /** The reader goes from one state into another. */
+  onTransition(reader: Reader, from: ReaderStateName, to: ReaderStateName): void;
+  /** The reader took something off what was waiting for it, or began to wait again. */
+  onProgress(reader: Reader): void;
+}
+
+/** One subscriber of a channel's events: decides what is written to its stream, and when. */
+export class Reader {
+  #state: ReaderState = { name: "resyncing", sending: undefined, blocked: false };
+  /** SUBSCRIBED was written. */
+  #opened = false;
+  #missed: ReaderOptions["missed"];
+  /** Nothing up to this revision may be written to it from a batch; set when it becomes live. */
+  #position = 0;
+
+  constructor(
+    readonly options: ReaderOptions,
+    private readonly sink: Sink,
+    private readonly host: ReaderHost,
+  ) {
+    this.#missed = options.missed;
+    sink.onDrain = () => this.#drained();
+  }
+
+  get state(): ReaderStateName {
+    return this.#state.name;
+  }
+
+  /** Whether the batch can be written as it is to all such readers. */
+  get isLive(): boolean {
+    return this.#state.name === "live";
+  }
+
+  /** The revision before the first change that the reader may be told singly. */
+  get position(): number {
+    return this.#position;
+  }
+
+  /** Whether it waits for the next flush to be given its first events, or a fresh snapshot. */
+  get wantsSnapshot(): boolean {
+    return this.#state.name === "resyncing" && !this.#state.sending && !this.#state.blocked;
+  }
+
+  /** Whether a change of `userId` is one that it hears (S6). */
+  hears(userId: string): boolean {
+    return this.options.includeSelf || userId !== this.options.userId;
+  }
+
+  /** What it missed while it was away; asked for once, because what is missed later is another matter. */
+  takeMissed(): ReaderOptions["missed"] {
+    const missed = this.#missed;
+    this.#missed = undefined;
+    return missed;
+  }
+
+  /** Writes a batch. Only for a live reader. */
+  write(messages: readonly Uint8Array[]): void {
+    let room = true;
+    for (const message of messages) room = this.sink.write(message);
+    if (!room) this.#become({ name: "lagging", backlog: new Backlog() });
+  }
+
+  /** Keeps a change for later. Only for a reader that is not live. */
+  keep(delta: Delta, bytes: number): void {
+    const state = this.#state;
+    if (!this.hears(delta.userId)) return;
+    if (state.name === "lagging") {
+      state.backlog.add(delta, bytes);
+      if (state.backlog.bytes > this.host.maxBacklogBytes) {
+        this.#become({ name: "resyncing", sending: undefined, blocked: true });
+      }
+    } else if (state.name === "resyncing" && state.sending?.backlog) {
+      state.sending.backlog.add(delta, bytes);
+      if (state.sending.backlog.bytes > this.host.maxBacklogBytes) state.sending.backlog = undefined;
+    }
+  }
+
+  /**
+   * Begins or begins again: SUBSCRIBED if it was not written yet, then the snapshot. Only when it wants one, with the
+   * snapshot of the moment.
+   */
+  sendSnapshot(snapshot: SharedSnapshot, subscribed: (revision: number) => Piece): void {
+    const opening = this.#open(() => subscribed(this.options.revision));
+    this.#become({ name: "resyncing", sending: { snapshot, next: 0, backlog: new Backlog() }, blocked: false });
+    this.#sendChunks(opening);
+  }
+
+  /** Begins without a snapshot: SUBSCRIBED, then what was missed, up to `revision`. */
+  sendMissed(pieces: readonly Piece[], from: number, revision: number, subscribed: (revision: number) => Piece): void {
+    const opening = this.#open(() => subscribed(from));
+    this.#position = revision;
+    this.#become({ name: "live" });
+    this.write(this.host.join([...opening, ...pieces]));
+  }
+
+  /** Ends the stream after what was written. Does nothing the second time. */
+  end(error: PresenceError | undefined): void {
+    if (this.#close()) this.sink.end(error);
+  }
+
+  /** Ends the stream at once. Does nothing after an end. */
+  abort(error: PresenceError): void {
+    if (this.#close()) this.sink.abort(error);
+  }
+
+  /** The stream is gone; nothing is written any more. */
+  detach(): void {
+    this.#close();
+  }
+
+  #close(): boolean {
+    if (this.#state.name === "closed") return false;
+    this.#become({ name: "closed" });
+    return true;
+  }
+
+  #open(subscribed: () => Piece): Piece[] {
+    if (this.#opened) return [];
+    this.#opened = true;
+    return [subscribed()];
+  }
+
+  #drained(): void {
+    const state = this.#state;
+    this.host.onProgress(this);
+    switch (state.name) {
+      case "lagging":
+        this.#catchUp(state.backlog);
+        break;
+      case "resyncing":
+        if (state.sending) {
+          this.#sendChunks([]);
+        } else {
+          this.#become({ ...state, blocked: false });
+          this.host.wantFlush();
+        }
+        break;
+    }
+  }
+
+  #sendChunks(opening: readonly Piece[]): void {
+    const state = this.#state;
+    if (state.name !== "resyncing" || !state.sending) return;
+    const { snapshot } = state.sending;
+    let ahead = opening;
+    for (let chunk = snapshot.chunk(state.sending.next); chunk; chunk = snapshot.chunk(state.sending.next)) {
+      state.sending.next += 1;
+      const messages = chunk.length <= SMALL_CHUNK_BYTES ? this.host.join([...ahead, chunk]) : [...ahead, chunk];
+      ahead = [];
+      let room = true;
+      for (const message of messages) room = this.sink.write(message);
+      if (!room) {
+        this.host.onProgress(this);
+        return;
+      }
+    }
+    this.#position = snapshot.revision;
+    if (state.sending.backlog) {
+      this.#catchUp(state.sending.backlog);
+    } else {
+      this.#become({ name: "resyncing", sending: undefined, blocked: false });
+      this.host.wantFlush();
+    }
+  }
+
+  /** Changes that are flushed after this are written singly again, so nothing is in between. */
+  #catchUp(backlog: Backlog): void {
+    this.#become({ name: "live" });
+    const deltas = backlog.drain();
+    if (deltas.length === 0) return;
+    this.#position = Math.max(this.#position, deltas[deltas.length - 1]!.revision);
+    this.write(this.host.join(deltas.map((delta) => this.host.encode(delta))));
+  }
+
+  #become(next: ReaderState): void {
+    const from = this.#state.name;
+    this.#state = next;
+    if (from !== next.name) this.host.onTransition(this, from, next.name);
+  }
+}

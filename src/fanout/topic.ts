@@ -1,0 +1,215 @@
+import type { ChannelId } from "../model/channel_id.js";
+import type { Delta } from "../model/delta.js";
+import type { PresenceError } from "../model/errors.js";
+import type { UserState } from "../model/user_state.js";
+import type { Clock } from "../time/clock.js";
+import { joinPieces } from "./messages.js";
+import type { ChannelCodec, EventCodec, Piece, SourceSnapshot, StateBytes } from "./ports.js";
+import type { Reader, ReaderHost, ReaderStateName } from "./reader.js";
+import { SharedSnapshot } from "./snapshot.js";
+
+/** What a topic needs of the hub that it belongs to. */
+export interface TopicHost {
+  readonly clock: Clock;
+  readonly codec: EventCodec;
+  readonly maxBacklogBytes: number;
+  /** Asks for `flush` once, later in this turn of the event loop. */
+  wantFlush(topic: Topic): void;
+  onTransition(reader: Reader, from: ReaderStateName, to: ReaderStateName): void;
+  onProgress(reader: Reader): void;
+  /** So many events were written to so many readers together. */
+  onDelivered(events: number): void;
+}
+
+/** One user as the topic's readers are to see it. */
+interface Seen {
+  readonly state: UserState;
+  /** Made when first needed, and then kept for every snapshot. */
+  bytes: StateBytes | undefined;
+}
+
+/**
+ * One channel that has readers: follows its deltas, and once a turn writes what is new to all of them (S15, S16).
+ *
+ * It holds a copy of who is present, so a reader's snapshot and the events after it come from one and the same order
+ * of things, whichever engine the truth is in.
+ */
+export class Topic implements ReaderHost {
+  readonly #readers = new Set<Reader>();
+  readonly #seen = new Map<string, Seen>();
+  #codec: ChannelCodec | undefined;
+  #revision = 0;
+  #batch: Delta[] = [];
+  #snapshot: SharedSnapshot | undefined;
+
+  constructor(
+    readonly channel: ChannelId,
+    private readonly host: TopicHost,
+  ) {}
+
+  get maxBacklogBytes(): number {
+    return this.host.maxBacklogBytes;
+  }
+
+  get isEmpty(): boolean {
+    return this.#readers.size === 0;
+  }
+
+  /** Takes in the channel as it is. Deltas that came in before and are part of it are dropped. */
+  load(snapshot: SourceSnapshot): void {
+    this.#codec = this.host.codec.forChannel(this.channel, snapshot.position.epoch);
+    this.#revision = snapshot.position.revision;
+    for (const state of snapshot.users) this.#seen.set(state.userId, { state, bytes: undefined });
+    const early = this.#batch;
+    this.#batch = [];
+    this.onDeltas(early.filter((delta) => delta.revision > this.#revision));
+    this.wantFlush();
+  }
+
+  /** Takes in the deltas of one commit. */
+  onDeltas(deltas: readonly Delta[]): void {
+    for (const delta of deltas) {
+      this.#batch.push(delta);
+      if (this.#codec) this.#see(delta);
+    }
+    if (deltas.length > 0) this.wantFlush();
+  }
+
+  /** Adds a reader; its first events come with the next flush. */
+  add(reader: Reader): void {
+    this.#readers.add(reader);
+    this.wantFlush();
+  }
+
+  /** Removes a reader, which hears nothing more. */
+  remove(reader: Reader): void {
+    this.#readers.delete(reader);
+  }
+
+  /** Ends all readers. */
+  endAll(error: PresenceError): void {
+    for (const reader of [...this.#readers]) reader.end(error);
+  }
+
+  /** Writes what is new: the batch to those who keep up, a snapshot to those who want one. */
+  flush(): void {
+    if (!this.#codec) return;
+    const batch = this.#batch;
+    this.#batch = [];
+    if (batch.length > 0) this.#deliver(batch);
+    this.#openReaders(batch);
+  }
+
+  wantFlush(): void {
+    this.host.wantFlush(this);
+  }
+
+  encode(delta: Delta): Piece {
+    return this.#codec!.delta(delta, delta.kind === "state" ? this.#stateBytes(delta.state) : undefined);
+  }
+
+  join(pieces: readonly Piece[]): Uint8Array[] {
+    return joinPieces(pieces);
+  }
+
+  onTransition(reader: Reader, from: ReaderStateName, to: ReaderStateName): void {
+    this.host.onTransition(reader, from, to);
+  }
+
+  onProgress(reader: Reader): void {
+    this.host.onProgress(reader);
+  }
+
+  #see(delta: Delta): void {
+    this.#revision = delta.revision;
+    this.#snapshot = undefined;
+    if (delta.kind === "join" || delta.kind === "state") {
+      this.#seen.set(delta.userId, { state: delta.state, bytes: undefined });
+    } else {
+      this.#seen.delete(delta.userId);
+    }
+  }
+
+  #deliver(batch: readonly Delta[]): void {
+    const pieces = batch.map((delta) => this.encode(delta));
+    const everything = joinPieces(pieces);
+    const actors = new Set(batch.map((delta) => delta.userId));
+    const first = batch[0]!.revision;
+    const withoutOwn = new Map<string, { readonly messages: Uint8Array[]; readonly events: number }>();
+    let delivered = 0;
+    for (const reader of this.#readers) {
+      if (!reader.isLive) {
+        for (let i = 0; i < batch.length; i++) reader.keep(batch[i]!, pieces[i]!.length);
+        continue;
+      }
+      const { userId, includeSelf } = reader.options;
+      if (reader.position >= first) {
+        const news = pieces.filter((_, i) => batch[i]!.revision > reader.position && reader.hears(batch[i]!.userId));
+        reader.write(joinPieces(news));
+        delivered += news.length;
+      } else if (includeSelf || !actors.has(userId)) {
+        reader.write(everything);
+        delivered += batch.length;
+      } else {
+        let others = withoutOwn.get(userId);
+        if (!others) {
+          const theirs = pieces.filter((_, i) => batch[i]!.userId !== userId);
+          others = { messages: joinPieces(theirs), events: theirs.length };
+          withoutOwn.set(userId, others);
+        }
+        reader.write(others.messages);
+        delivered += others.events;
+      }
+    }
+    this.host.onDelivered(delivered);
+  }
+
+  #openReaders(batch: readonly Delta[]): void {
+    for (const reader of this.#readers) {
+      if (!reader.wantsSnapshot) continue;
+      const { terms, time } = reader.options;
+      const subscribed = (revision: number): Piece => this.#codec!.subscribed(terms, revision, time);
+      const missed = reader.takeMissed();
+      const upTo = missed && (missed.deltas.at(-1)?.revision ?? missed.from);
+      const flushedUpTo = batch.length > 0 ? batch[0]!.revision - 1 : this.#revision;
+      if (missed && upTo !== undefined && upTo >= flushedUpTo) {
+        const deltas = [...missed.deltas, ...batch.filter(({ revision }) => revision > upTo)];
+        const heard = deltas.filter((delta) => reader.hears(delta.userId));
+        const revision = Math.max(upTo, this.#revision);
+        reader.sendMissed(
+          heard.map((delta) => this.encode(delta)),
+          missed.from,
+          revision,
+          subscribed,
+        );
+      } else {
+        reader.sendSnapshot(this.#currentSnapshot(), subscribed);
+      }
+    }
+  }
+
+  #currentSnapshot(): SharedSnapshot {
+    this.#snapshot ??= new SharedSnapshot(
+      this.#codec!,
+      this.#allStateBytes(),
+      this.#revision,
+      this.#seen.size,
+      this.host.clock.now().wall,
+    );
+    return this.#snapshot;
+  }
+
+  *#allStateBytes(): Generator<StateBytes> {
+    for (const seen of this.#seen.values()) yield this.#bytesOf(seen);
+  }
+
+  #stateBytes(state: UserState): StateBytes {
+    const seen = this.#seen.get(state.userId);
+    return seen?.state === state ? this.#bytesOf(seen) : this.host.codec.state(state);
+  }
+
+  #bytesOf(seen: Seen): StateBytes {
+    seen.bytes ??= this.host.codec.state(seen.state);
+    return seen.bytes;
+  }
+}
