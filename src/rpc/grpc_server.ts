@@ -1,0 +1,75 @@
+import { Server } from "@grpc/grpc-js";
+import { HealthImplementation } from "grpc-health-check";
+import { PresenceService as PresenceServiceDesc } from "../../gen/presence/v1/presence_service_pb.js";
+import type { PresenceService } from "../service/presence_service.js";
+import type { Clock } from "../time/clock.js";
+import { Connections, type ListenAddress } from "./connections.js";
+import { type HandlersOptions, presenceHandlers } from "./handlers.js";
+import { addReflection } from "./reflection.js";
+import { bytesServiceDefinition } from "./service_definition.js";
+
+/** Settings of the gRPC side. */
+export interface GrpcServerOptions {
+  readonly service: PresenceService;
+  readonly clock: Clock;
+  /** Time between HTTP/2 pings to each client, in ms (S5). Default 10000. */
+  readonly keepaliveMs: number;
+  /** How long a client may take to answer one, in ms (S5). Default 5000. */
+  readonly keepaliveTimeoutMs: number;
+  /** The largest request message, in bytes, after decompression (S21). Default 65536. */
+  readonly maxRequestBytes: number;
+  readonly onError: HandlersOptions["onError"];
+  readonly onCall: HandlersOptions["onCall"];
+}
+
+/** PresenceService, health and reflection on one port. */
+export class GrpcServer {
+  readonly #server: Server;
+  readonly #health = new HealthImplementation({ "": "SERVING", [PresenceServiceDesc.typeName]: "SERVING" });
+  readonly #connections: Connections;
+
+  constructor(private readonly options: GrpcServerOptions) {
+    this.#server = new Server({
+      "grpc.keepalive_time_ms": options.keepaliveMs,
+      "grpc.keepalive_timeout_ms": options.keepaliveTimeoutMs,
+      "grpc.max_receive_message_length": options.maxRequestBytes,
+      "grpc.max_send_message_length": -1,
+      "grpc.enable_channelz": 0,
+    });
+    this.#connections = new Connections(this.#server);
+    this.#server.addService(
+      bytesServiceDefinition(PresenceServiceDesc),
+      presenceHandlers({ ...options, connections: this.#connections }),
+    );
+    this.#health.addToServer(this.#server);
+    addReflection(this.#server);
+  }
+
+  /** How many connections are open. */
+  get connections(): number {
+    return this.#connections.size;
+  }
+
+  /** Starts to listen; resolves with the address as it turned out. */
+  listen(address: ListenAddress): Promise<ListenAddress> {
+    return this.#connections.listen(address);
+  }
+
+  /**
+   * Goes down (S24): takes no more connections, is no longer healthy, sends streams away, answers the calls in flight,
+   * and after `drainMs` cuts what is left. Resolves when no connection is open; `true` if nothing had to be cut.
+   */
+  async close(drainMs: number): Promise<boolean> {
+    this.#connections.stopListening();
+    for (const name of ["", PresenceServiceDesc.typeName]) this.#health.setStatus(name, "NOT_SERVING");
+    this.options.service.drain();
+    const answered = new Promise<boolean>((resolve) => this.#server.tryShutdown(() => resolve(true)));
+    const timedOut = new Promise<boolean>((resolve) => {
+      this.options.clock.setTimer(drainMs, () => resolve(false));
+    });
+    const clean = await Promise.race([answered, timedOut]);
+    this.#server.forceShutdown();
+    this.#connections.destroyAll();
+    return clean;
+  }
+}

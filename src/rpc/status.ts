@@ -1,0 +1,89 @@
+import { create, toBinary } from "@bufbuild/protobuf";
+import { type Any, anyPack, durationFromMs } from "@bufbuild/protobuf/wkt";
+import { Metadata, type ServiceError, status } from "@grpc/grpc-js";
+import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.js";
+import { StatusSchema } from "../../gen/google/rpc/status_pb.js";
+import { UserStateSchema } from "../../gen/presence/v1/presence_pb.js";
+import { PresenceError, type Reason } from "../model/errors.js";
+import { stateBytes } from "../model/limits.js";
+import { NO_STATES, type UserState } from "../model/user_state.js";
+import { fromUserState } from "../wire/messages.js";
+
+/** The `domain` of every ErrorInfo. */
+export const ERROR_DOMAIN = "presence.v1";
+
+const CODES: Readonly<Record<Reason, status>> = {
+  PRESENCE_USER_NOT_EXIST: status.NOT_FOUND,
+  INVALID_ARGUMENT: status.INVALID_ARGUMENT,
+  INVALID_CHANNEL_NAME: status.INVALID_ARGUMENT,
+  INVALID_CHANNEL_TYPE: status.INVALID_ARGUMENT,
+  INVALID_USER_ID: status.INVALID_ARGUMENT,
+  INVALID_STATE_KEY: status.INVALID_ARGUMENT,
+  STATE_KEY_SIZE_OVERFLOW: status.INVALID_ARGUMENT,
+  STATE_VALUE_SIZE_OVERFLOW: status.INVALID_ARGUMENT,
+  INVALID_PAGE_TOKEN: status.INVALID_ARGUMENT,
+  STATE_COUNT_OVERFLOW: status.FAILED_PRECONDITION,
+  STATE_SIZE_OVERFLOW: status.FAILED_PRECONDITION,
+  CACHED_TOO_MANY_STATES: status.FAILED_PRECONDITION,
+  TOO_MANY_CHANNELS: status.FAILED_PRECONDITION,
+  SESSION_NOT_FOUND: status.NOT_FOUND,
+  STATE_REVISION_MISMATCH: status.ABORTED,
+  SAME_USER_REPLACED: status.ABORTED,
+  RATE_LIMITED: status.RESOURCE_EXHAUSTED,
+  NOT_AUTHENTICATED: status.UNAUTHENTICATED,
+  NOT_ALLOWED: status.PERMISSION_DENIED,
+  PRESENCE_OUT_OF_SERVICE: status.UNAVAILABLE,
+  SERVER_DRAINING: status.UNAVAILABLE,
+  NOT_IMPLEMENTED: status.UNIMPLEMENTED,
+  SUBSCRIBER_TOO_SLOW: status.UNAVAILABLE,
+  INTERNAL: status.INTERNAL,
+};
+
+/** Trailers beyond 8 KiB are refused by some clients, so what callers can make long is cut. */
+const MAX_TEXT = 256;
+const MAX_VIOLATIONS = 8;
+const MAX_STATE_BYTES = 4096;
+
+/** The one place where a domain error becomes a gRPC status with details (S22). */
+export function toServiceError(error: unknown): ServiceError {
+  const refusal =
+    error instanceof PresenceError ? error : new PresenceError("INTERNAL", "something failed inside the server");
+  const code = CODES[refusal.reason];
+  const message = shorten(refusal.message);
+  const metadata = new Metadata();
+  const rich = create(StatusSchema, { code, message, details: detailsOf(refusal) });
+  metadata.set("grpc-status-details-bin", Buffer.from(toBinary(StatusSchema, rich)));
+  return Object.assign(new Error(message), { code, details: message, metadata });
+}
+
+function detailsOf(error: PresenceError): Any[] {
+  const metadata = Object.fromEntries(Object.entries(error.metadata).map(([key, value]) => [key, shorten(value)]));
+  const details = [
+    anyPack(ErrorInfoSchema, create(ErrorInfoSchema, { reason: error.reason, domain: ERROR_DOMAIN, metadata })),
+  ];
+  if (error.violations.length > 0) {
+    const fieldViolations = error.violations.slice(0, MAX_VIOLATIONS).map(({ field, description, reason }) => ({
+      field: shorten(field),
+      description: shorten(description),
+      reason,
+    }));
+    details.push(anyPack(BadRequestSchema, create(BadRequestSchema, { fieldViolations })));
+  }
+  if (error.retryAfterMs !== undefined) {
+    const retryDelay = durationFromMs(error.retryAfterMs);
+    details.push(anyPack(RetryInfoSchema, create(RetryInfoSchema, { retryDelay })));
+  }
+  if (error.currentState) {
+    details.push(anyPack(UserStateSchema, fromUserState(fitting(error.currentState))));
+  }
+  return details;
+}
+
+/** A state that is too large for trailers comes without its pairs; its revision tells that it is to be read. */
+function fitting(state: UserState): UserState {
+  return stateBytes(state.states) > MAX_STATE_BYTES ? { ...state, states: NO_STATES } : state;
+}
+
+function shorten(text: string): string {
+  return text.length <= MAX_TEXT ? text : `${text.slice(0, MAX_TEXT).replace(/[\ud800-\udbff]$/, "")}…`;
+}

@@ -1,0 +1,207 @@
+import { create } from "@bufbuild/protobuf";
+import * as pb from "../../gen/presence/v1/presence_service_pb.js";
+import type { EndedSession } from "../channel/apply.js";
+import { pendingStates } from "../channel/member.js";
+import type { Engine, SessionPlace } from "../engine/engine.js";
+import type { Hub } from "../fanout/hub.js";
+import type { EventCodec, Sink } from "../fanout/ports.js";
+import type { Reader } from "../fanout/reader.js";
+import { PresenceError } from "../model/errors.js";
+import type { UserState } from "../model/user_state.js";
+import type { Clock } from "../time/clock.js";
+import { fromPosition, fromUserState, toChannelId, toMs, toRevision } from "../wire/messages.js";
+import { actingUser, type Caller, namedUser } from "./caller.js";
+import { Members, type Result } from "./members.js";
+import { Queries } from "./queries.js";
+import { newSessionId } from "./session_id.js";
+import type { ServiceSettings } from "./settings.js";
+import { Streams } from "./streams.js";
+import { draining, Subscriber, type Subscription } from "./subscriber.js";
+
+/** What the use cases stand on. */
+export interface PresenceServiceOptions {
+  readonly engine: Engine;
+  readonly hub: Hub;
+  readonly codec: EventCodec;
+  readonly clock: Clock;
+  readonly settings: ServiceSettings;
+  /** Something failed that no caller waits for. */
+  readonly onError: (error: unknown) => void;
+}
+
+/**
+ * The use cases: one method for each RPC of the contract, on requests that have been validated.
+ *
+ * Knows no transport. Each throws a PresenceError when the call is refused; then nothing has changed (S22).
+ */
+export class PresenceService {
+  readonly #members: Members;
+  readonly #streams = new Streams();
+  readonly #subscriber: Subscriber;
+  readonly #queries: Queries;
+
+  constructor(private readonly options: PresenceServiceOptions) {
+    const { engine, clock, settings, onError } = options;
+    this.#members = new Members({
+      engine,
+      clock,
+      rules: settings.rules,
+      onEnded: (ended) => this.#endStream(ended),
+      onError,
+    });
+    this.#subscriber = new Subscriber({ ...options, members: this.#members, streams: this.#streams });
+    this.#queries = new Queries(engine);
+  }
+
+  /** How many streams are open here. */
+  get openStreams(): number {
+    return this.#streams.size;
+  }
+
+  /** S9, S11, S12, S14. */
+  async setState(caller: Caller, request: pb.SetStateRequest): Promise<pb.SetStateResponse> {
+    const userId = actingUser(caller, request.userId);
+    const result = await this.#members.run(toChannelId(request.channel!), userId, {
+      kind: "set",
+      states: request.states,
+      replace: request.replace,
+      expectedRevision: request.expectedRevision === undefined ? undefined : toRevision(request.expectedRevision),
+    });
+    return create(pb.SetStateResponseSchema, written(result));
+  }
+
+  /** S13. */
+  async getState(caller: Caller, request: pb.GetStateRequest): Promise<pb.GetStateResponse> {
+    const userId = namedUser(caller, request.userId);
+    const channel = toChannelId(request.channel!);
+    const { member } = await this.options.engine.read(channel, userId);
+    if (!member.presence) {
+      throw new PresenceError("PRESENCE_USER_NOT_EXIST", `user ${userId} is not present in channel ${channel.name}`, {
+        metadata: { user_id: userId, channel: channel.name },
+      });
+    }
+    return create(pb.GetStateResponseSchema, { state: fromUserState(member.presence.state) });
+  }
+
+  /** S10, S11. */
+  async removeState(caller: Caller, request: pb.RemoveStateRequest): Promise<pb.RemoveStateResponse> {
+    const userId = actingUser(caller, request.userId);
+    const result = await this.#members.run(toChannelId(request.channel!), userId, {
+      kind: "remove",
+      keys: request.keys,
+    });
+    return create(pb.RemoveStateResponseSchema, written(result));
+  }
+
+  /** S1 to S8, S15, S16: joins, and writes the channel's events to `sink` until it is closed. */
+  subscribe(caller: Caller, request: pb.SubscribePresenceRequest, sink: Sink): Promise<Subscription> {
+    return this.#subscriber.subscribe(actingUser(caller, request.userId), request, sink);
+  }
+
+  /** S19. */
+  listOnlineUsers(_caller: Caller, request: pb.ListOnlineUsersRequest): Promise<pb.ListOnlineUsersResponse> {
+    return this.#queries.onlineUsers(request);
+  }
+
+  /** S19. */
+  listUserChannels(caller: Caller, request: pb.ListUserChannelsRequest): Promise<pb.ListUserChannelsResponse> {
+    return this.#queries.userChannels(namedUser(caller, request.userId), request);
+  }
+
+  /** S17. */
+  async joinChannel(caller: Caller, request: pb.JoinChannelRequest): Promise<pb.JoinChannelResponse> {
+    const userId = actingUser(caller, request.userId);
+    const ttlMs = request.ttl ? toMs(request.ttl) : this.options.settings.leaseTtlMs;
+    const result = await this.#members.run(toChannelId(request.channel!), userId, {
+      kind: "join",
+      sessionId: newSessionId(),
+      session: { kind: "lease", ttlMs },
+      resume: undefined,
+      initialStates: request.initialStates,
+    });
+    const { state, position } = written(result);
+    return create(pb.JoinChannelResponseSchema, { sessionId: result.outcome.joined!.session.id, state, position });
+  }
+
+  /** S17. Refused as a whole when one of the sessions is another user's than the caller. */
+  async heartbeat(caller: Caller, request: pb.HeartbeatRequest): Promise<pb.HeartbeatResponse> {
+    const { engine } = this.options;
+    const places = [];
+    for (const sessionId of request.sessionIds) {
+      const place = await engine.findSession(sessionId);
+      if (place) actingUser(caller, place.userId);
+      places.push({ sessionId, place });
+    }
+    const ttlMs = request.ttl && toMs(request.ttl);
+    const expired: string[] = [];
+    for (const { sessionId, place } of places) {
+      const renewed = place && (await this.#renew(place, sessionId, ttlMs));
+      if (!renewed) expired.push(sessionId);
+    }
+    return create(pb.HeartbeatResponseSchema, { expiredSessionIds: expired });
+  }
+
+  /** S2. */
+  async leaveChannel(caller: Caller, request: pb.LeaveChannelRequest): Promise<pb.LeaveChannelResponse> {
+    const userId = actingUser(caller, request.userId);
+    await this.#members.run(toChannelId(request.channel!), userId, {
+      kind: "leave",
+      sessionId: request.sessionId === "" ? undefined : request.sessionId,
+      attachment: undefined,
+    });
+    return create(pb.LeaveChannelResponseSchema);
+  }
+
+  /** A reader was ended by the fan-out because it read nothing: its session is a drop (S3, S16a). */
+  readerTooSlow(reader: Reader): void {
+    this.#subscriber.readerTooSlow(reader);
+  }
+
+  /** Sends all streams away, and refuses new ones (S24). Their sessions stay present for their grace. */
+  drain(): void {
+    this.#subscriber.refuseAll();
+    this.#streams.endAll(() => draining(this.options.settings.drainJitterMs));
+  }
+
+  /** Stops all timers. */
+  close(): void {
+    this.#members.close();
+  }
+
+  async #renew(place: SessionPlace, sessionId: string, ttlMs: number | undefined): Promise<boolean> {
+    try {
+      await this.#members.run(place.channel, place.userId, { kind: "renew", sessionId, ttlMs });
+      return true;
+    } catch (error) {
+      if (error instanceof PresenceError && error.reason === "SESSION_NOT_FOUND") return false;
+      throw error;
+    }
+  }
+
+  #endStream({ sessionId, attachment, why }: EndedSession): void {
+    if (attachment === undefined) return;
+    const replaced =
+      why === "replaced"
+        ? new PresenceError("SAME_USER_REPLACED", "a newer session of the same user took this one's place", {
+            metadata: { session_id: sessionId },
+          })
+        : undefined;
+    this.#streams.end(sessionId, attachment, replaced);
+  }
+}
+
+/** The fields of a response to a write: the whole state, whether it waits for a join, and where the channel stands. */
+function written({ member, position }: Result): {
+  state: ReturnType<typeof fromUserState>;
+  pending: boolean;
+  position: ReturnType<typeof fromPosition>;
+} {
+  const state: UserState = member.presence?.state ?? {
+    userId: member.userId,
+    states: pendingStates(member),
+    revision: 0,
+    updateTime: undefined,
+    joinTime: undefined,
+  };
+  return { state: fromUserState(state), pending: !member.presence, position: fromPosition(position) };
+}

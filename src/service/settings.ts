@@ -1,0 +1,14 @@
+import type { Rules } from "../channel/apply.js";
+
+/** What the use cases depend on, apart from the rules of a channel. */
+export interface ServiceSettings {
+  readonly rules: Rules;
+  /** Grace of a lost session, in ms, 0 to 300000, where the request does not say (S5). Default 30000. */
+  readonly presenceTimeoutMs: number;
+  /** Life of a lease between heartbeats, in ms, where the request does not say (S17). Default 30000. */
+  readonly leaseTtlMs: number;
+  /** Whether a cancelled stream is a leave, where the request does not say (S2). Default true. */
+  readonly leaveOnCancel: boolean;
+  /** Clients that are sent away come back after a random time up to this, in ms (S24). Default 5000. */
+  readonly drainJitterMs: number;
+}

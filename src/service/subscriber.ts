@@ -1,0 +1,195 @@
+import type * as pb from "../../gen/presence/v1/presence_service_pb.js";
+import type { StreamSession } from "../channel/member.js";
+import type { Engine } from "../engine/engine.js";
+import type { Hub } from "../fanout/hub.js";
+import type { EventCodec, Sink, Terms } from "../fanout/ports.js";
+import type { Reader, ReaderOptions } from "../fanout/reader.js";
+import type { ChannelId } from "../model/channel_id.js";
+import { PresenceError } from "../model/errors.js";
+import type { Clock } from "../time/clock.js";
+import { toChannelId, toMs, toPosition } from "../wire/messages.js";
+import type { Members, Result } from "./members.js";
+import { newSessionId } from "./session_id.js";
+import type { ServiceSettings } from "./settings.js";
+import type { Streams } from "./streams.js";
+
+/** How a stream came to its end, when it was not the server that ended it. */
+export type StreamEnd = "cancelled" | "lost";
+
+/** A stream that has been let in. */
+export interface Subscription {
+  /** To be called when the stream is gone by the client's doing; does nothing when it has ended before. */
+  closed(how: StreamEnd): Promise<void>;
+}
+
+/** What subscribing needs. */
+export interface SubscriberOptions {
+  readonly engine: Engine;
+  readonly hub: Hub;
+  readonly codec: EventCodec;
+  readonly clock: Clock;
+  readonly settings: ServiceSettings;
+  readonly members: Members;
+  readonly streams: Streams;
+  readonly onError: (error: unknown) => void;
+}
+
+/** The use case SubscribePresence: joins, attaches a stream, and lets go of it again. */
+export class Subscriber {
+  readonly #byReader = new WeakMap<Reader, AttachedStream>();
+  #refusing = false;
+
+  constructor(private readonly options: SubscriberOptions) {}
+
+  /** Joins as `userId` and begins to write to `sink`. */
+  async subscribe(userId: string, request: pb.SubscribePresenceRequest, sink: Sink): Promise<Subscription> {
+    const { members, settings, streams } = this.options;
+    if (this.#refusing) throw draining(settings.drainJitterMs);
+    const channel = toChannelId(request.channel!);
+    await this.#refuseForeignSession(userId, request.sessionId);
+    const result = await members.run(channel, userId, {
+      kind: "join",
+      sessionId: newSessionId(),
+      session: {
+        kind: "stream",
+        quiet: request.quiet,
+        timeoutMs: request.presenceTimeout ? toMs(request.presenceTimeout) : settings.presenceTimeoutMs,
+      },
+      resume: request.sessionId === "" ? undefined : request.sessionId,
+      initialStates: request.initialStates,
+    });
+    const session = result.outcome.joined!.session as StreamSession;
+    const leaveOnCancel = request.leaveOnCancel ?? settings.leaveOnCancel;
+    const stream = new AttachedStream(this.options, channel, userId, session, leaveOnCancel);
+    streams.add(session.id, stream);
+    try {
+      stream.follow(await this.#attach(channel, userId, request, result, sink));
+    } catch (error) {
+      await stream.closed("lost");
+      throw error;
+    }
+    if (stream.reader) this.#byReader.set(stream.reader, stream);
+    return stream;
+  }
+
+  /** The fan-out gave a reader up; its stream is over, its session is a drop. */
+  readerTooSlow(reader: Reader): void {
+    this.#byReader.get(reader)?.dropped();
+  }
+
+  /** Lets nobody in any more (S24). */
+  refuseAll(): void {
+    this.#refusing = true;
+  }
+
+  async #refuseForeignSession(userId: string, sessionId: string): Promise<void> {
+    if (sessionId === "") return;
+    const place = await this.options.engine.findSession(sessionId);
+    if (place && place.userId !== userId) {
+      throw new PresenceError("NOT_ALLOWED", "session_id: belongs to another user", { metadata: { user_id: userId } });
+    }
+  }
+
+  async #attach(
+    channel: ChannelId,
+    userId: string,
+    request: pb.SubscribePresenceRequest,
+    result: Result,
+    sink: Sink,
+  ): Promise<{ readonly reader: Reader | undefined; readonly sink: Sink }> {
+    const { hub, engine, codec, clock } = this.options;
+    const { session, resumed } = result.outcome.joined!;
+    const presenceTimeoutMs = (session as StreamSession).timeoutMs;
+    const terms: Terms = { sessionId: session.id, presenceTimeoutMs, resumed, occupancy: result.occupancy };
+    const time = clock.now().wall;
+    const { epoch, revision } = result.position;
+    if (request.withPresence === false) {
+      sink.write(codec.forChannel(channel, epoch).subscribed(terms, revision, time));
+      return { reader: undefined, sink };
+    }
+    let missed: ReaderOptions["missed"];
+    if (request.resumeFrom) {
+      const from = toPosition(request.resumeFrom);
+      const deltas = await engine.replay(channel, from);
+      missed = deltas && { from: from.revision, deltas };
+    }
+    const options = { userId, includeSelf: request.includeSelf, terms, revision, time, missed };
+    return { reader: hub.subscribe(channel, options, sink), sink };
+  }
+}
+
+/** One attachment of a session to a stream of this server, from the join to the end of either. */
+class AttachedStream implements Subscription {
+  #target: { readonly reader: Reader | undefined; readonly sink: Sink } | undefined;
+  /** Ended before there was anything to end: `error` is what to end it with. */
+  #endedEarly: { readonly error: PresenceError | undefined } | undefined;
+  #over = false;
+
+  constructor(
+    private readonly options: SubscriberOptions,
+    private readonly channel: ChannelId,
+    private readonly userId: string,
+    private readonly session: StreamSession,
+    private readonly leaveOnCancel: boolean,
+  ) {}
+
+  get attachment(): number {
+    return this.session.attachment;
+  }
+
+  get reader(): Reader | undefined {
+    return this.#target?.reader;
+  }
+
+  /** Says where the events go, as soon as that is known. */
+  follow(target: { readonly reader: Reader | undefined; readonly sink: Sink }): void {
+    this.#target = target;
+    if (this.#endedEarly) this.#endTarget(this.#endedEarly.error);
+  }
+
+  /** The server ends the stream; whoever calls knows what that makes of the session. */
+  end(error: PresenceError | undefined): void {
+    if (this.#over) return;
+    this.#over = true;
+    if (this.#target) this.#endTarget(error);
+    else this.#endedEarly = { error };
+    // Where the session was ended before its stream, this finds nothing to detach.
+    this.#detach().catch(this.options.onError);
+  }
+
+  /** The fan-out ended the stream. */
+  dropped(): void {
+    this.closed("lost").catch(this.options.onError);
+  }
+
+  async closed(how: StreamEnd): Promise<void> {
+    if (this.#over) return;
+    this.#over = true;
+    this.#target?.reader?.detach();
+    this.options.streams.remove(this.session.id, this.session.attachment);
+    if (how === "cancelled" && this.leaveOnCancel) {
+      const { id, attachment } = this.session;
+      await this.options.members.run(this.channel, this.userId, { kind: "leave", sessionId: id, attachment });
+    } else {
+      await this.#detach();
+    }
+  }
+
+  #endTarget(error: PresenceError | undefined): void {
+    const { reader, sink } = this.#target!;
+    if (reader) reader.end(error);
+    else sink.end(error);
+  }
+
+  async #detach(): Promise<void> {
+    const { id, attachment } = this.session;
+    await this.options.members.run(this.channel, this.userId, { kind: "detach", sessionId: id, attachment });
+  }
+}
+
+/** Sends a client away for a random time, so that not all come back at once (S24). */
+export function draining(jitterMs: number): PresenceError {
+  return new PresenceError("SERVER_DRAINING", "the server is going down; come back, perhaps to another one", {
+    retryAfterMs: Math.ceil(Math.random() * jitterMs),
+  });
+}

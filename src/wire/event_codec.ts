@@ -1,0 +1,114 @@
+import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
+import type { ChannelCodec, EventCodec, Piece, SnapshotChunk, StateBytes, Terms } from "../fanout/ports.js";
+import type { ChannelId } from "../model/channel_id.js";
+import type { Delta, StateDelta } from "../model/delta.js";
+import type { UserState } from "../model/user_state.js";
+
+/*
+ * Written by hand, field by field, because an event's parts are encoded at different moments and laid together as
+ * bytes: the channel once for its life, a user's state once for all events and snapshots that carry it. Field numbers
+ * are the contract's; a test decodes each kind with the generated types.
+ */
+
+/** `repeated PresenceEvent events = 1` of SubscribePresenceResponse. */
+const EVENTS = 1;
+
+/** Fields of PresenceEvent. */
+const EVENT = { channel: 1, position: 2, time: 3, userId: 4 } as const;
+
+/** The fields of PresenceEvent's `oneof event`. */
+const KIND = { subscribed: 10, snapshot: 11, join: 13, leave: 14, timeout: 15, state: 16 } as const;
+
+/** Encodes events as the contract has them. */
+export const eventCodec: EventCodec = {
+  forChannel: (channel, epoch) => new ProtoChannelCodec(channel, epoch),
+  state: encodeUserState,
+};
+
+/** The body of a `UserState` message. */
+export function encodeUserState(state: UserState): StateBytes {
+  const writer = new BinaryWriter();
+  if (state.userId !== "") writer.tag(1, WireType.LengthDelimited).string(state.userId);
+  for (const key of Object.keys(state.states)) {
+    writer.tag(2, WireType.LengthDelimited).fork();
+    writer.tag(1, WireType.LengthDelimited).string(key);
+    writer.tag(2, WireType.LengthDelimited).string(state.states[key]!);
+    writer.join();
+  }
+  if (state.revision !== 0) writer.tag(3, WireType.Varint).uint64(state.revision);
+  if (state.updateTime !== undefined) writeTime(writer, 4, state.updateTime);
+  if (state.joinTime !== undefined) writeTime(writer, 5, state.joinTime);
+  return writer.finish();
+}
+
+class ProtoChannelCodec implements ChannelCodec {
+  readonly #channel: Uint8Array;
+  readonly #epoch: Uint8Array;
+
+  constructor(channel: ChannelId, epoch: string) {
+    this.#channel = new BinaryWriter()
+      .tag(EVENT.channel, WireType.LengthDelimited)
+      .fork()
+      .tag(1, WireType.Varint)
+      .int32(channel.type)
+      .tag(2, WireType.LengthDelimited)
+      .string(channel.name)
+      .join()
+      .finish();
+    this.#epoch = new BinaryWriter().tag(1, WireType.LengthDelimited).string(epoch).finish();
+  }
+
+  delta(delta: Delta, state: StateBytes | undefined): Piece {
+    const writer = this.#begin(delta.revision, delta.time, delta.userId);
+    writer.tag(KIND[delta.kind], WireType.LengthDelimited).fork();
+    if (delta.kind === "state") stateChanged(writer, delta, state ?? encodeUserState(delta.state));
+    else writer.tag(1, WireType.Varint).uint32(delta.occupancy);
+    return writer.join().join().finish();
+  }
+
+  subscribed(terms: Terms, revision: number, time: number): Piece {
+    const writer = this.#begin(revision, time, "");
+    writer.tag(KIND.subscribed, WireType.LengthDelimited).fork();
+    writer.tag(1, WireType.LengthDelimited).string(terms.sessionId);
+    writeTime(writer, 2, terms.presenceTimeoutMs);
+    if (terms.resumed) writer.tag(3, WireType.Varint).bool(true);
+    writer.tag(4, WireType.Varint).uint32(terms.occupancy);
+    return writer.join().join().finish();
+  }
+
+  snapshot({ users, revision, time, occupancy, last }: SnapshotChunk): Piece {
+    const writer = this.#begin(revision, time, "");
+    writer.tag(KIND.snapshot, WireType.LengthDelimited).fork();
+    for (const user of users) writer.tag(1, WireType.LengthDelimited).bytes(user);
+    if (last) writer.tag(2, WireType.Varint).bool(true);
+    writer.tag(3, WireType.Varint).uint32(occupancy);
+    return writer.join().join().finish();
+  }
+
+  /** Everything that an event has before its kind. */
+  #begin(revision: number, wall: number, userId: string): BinaryWriter {
+    const writer = new BinaryWriter().tag(EVENTS, WireType.LengthDelimited).fork().raw(this.#channel);
+    writer.tag(EVENT.position, WireType.LengthDelimited).fork().raw(this.#epoch);
+    if (revision !== 0) writer.tag(2, WireType.Varint).uint64(revision);
+    writer.join();
+    writeTime(writer, EVENT.time, wall);
+    if (userId !== "") writer.tag(EVENT.userId, WireType.LengthDelimited).string(userId);
+    return writer;
+  }
+}
+
+function stateChanged(writer: BinaryWriter, delta: StateDelta, state: StateBytes): void {
+  writer.tag(1, WireType.LengthDelimited).bytes(state);
+  for (const key of delta.changedKeys) writer.tag(2, WireType.LengthDelimited).string(key);
+  for (const key of delta.removedKeys) writer.tag(3, WireType.LengthDelimited).string(key);
+}
+
+/** A Timestamp or a Duration, which are alike: seconds, and what is left in nanoseconds. */
+function writeTime(writer: BinaryWriter, field: number, ms: number): void {
+  const seconds = Math.floor(ms / 1000);
+  const nanos = Math.round((ms - seconds * 1000) * 1e6);
+  writer.tag(field, WireType.LengthDelimited).fork();
+  if (seconds !== 0) writer.tag(1, WireType.Varint).int64(seconds);
+  if (nanos !== 0) writer.tag(2, WireType.Varint).int32(nanos);
+  writer.join();
+}
