@@ -1,0 +1,108 @@
+import { Command, InvalidArgumentError, Option } from "commander";
+import { type RollcallServer, startServer } from "../server/server.js";
+import {
+  environmentName,
+  parseSetting,
+  SETTINGS,
+  type ServerSettings,
+  type Setting,
+  SettingError,
+} from "../server/settings.js";
+
+/** `rollcall serve`: runs a server until SIGTERM or SIGINT. */
+export function serveCommand(): Command {
+  const command = new Command("serve").description("run a presence server");
+  for (const [key, setting] of Object.entries(SETTINGS)) command.addOption(toOption(key, setting));
+  command.addHelpText(
+    "after",
+    `
+Every flag can be given in the environment as well: --presence-timeout as ROLLCALL_PRESENCE_TIMEOUT.
+Durations have a unit (500ms, 30s, 5m), sizes may have one (65536, 64KiB).
+
+Examples:
+  $ rollcall serve
+  $ rollcall serve --listen 127.0.0.1:0 --presence-timeout 5s --metrics 127.0.0.1:9464
+`,
+  );
+  return command.action((options: Partial<ServerSettings>) => serve(options));
+}
+
+function toOption(key: string, setting: Setting): Option {
+  const value = setting.kind === "switch" ? "[true|false]" : `<${placeholder(setting)}>`;
+  const option = new Option(`--${setting.flag} ${value}`, setting.help);
+  // The action gets the values under the names of the settings, whatever the flag is called.
+  option.attributeName = () => key;
+  option.env(environmentName(setting));
+  if (setting.default !== undefined) option.default(parseSetting(setting, setting.default), setting.default);
+  if (setting.kind === "switch") option.preset("true");
+  return option.argParser((text: string) => {
+    try {
+      return parseSetting(setting, text);
+    } catch (error) {
+      throw error instanceof SettingError ? new InvalidArgumentError(error.message) : error;
+    }
+  });
+}
+
+function placeholder(setting: Setting): string {
+  if (setting.kind === "address") return "host:port";
+  return setting.kind === "choice" ? setting.choices.join("|") : setting.kind;
+}
+
+async function serve(options: Partial<ServerSettings>): Promise<void> {
+  let server: RollcallServer;
+  try {
+    server = await startServer(options);
+  } catch (error) {
+    const line = explain(error);
+    if (line === undefined) throw error;
+    process.stderr.write(`rollcall: ${line}\n`);
+    process.exitCode = 2;
+    return;
+  }
+  process.stdout.write(banner(server));
+  await new Promise<void>((resolve) => {
+    process.once("SIGTERM", resolve);
+    process.once("SIGINT", resolve);
+  });
+  await server.close();
+}
+
+/** One line on why a server cannot be started, for the errors that are not bugs. */
+function explain(error: unknown): string | undefined {
+  if (error instanceof SettingError) return error.message;
+  const { code, address, port } = error as NodeJS.ErrnoException & { address?: string; port?: number };
+  switch (code) {
+    case "EADDRINUSE":
+      return `${address}:${port} is in use by another program; choose another with --listen HOST:PORT`;
+    case "EACCES":
+      return `${address}:${port} may not be listened on by this user; choose a port above 1023 with --listen`;
+    case "EADDRNOTAVAIL":
+      return `${address} is not an address of this machine; choose one with --listen HOST:PORT`;
+    case "ENOTFOUND":
+    case "EAI_AGAIN":
+      return "the host of --listen cannot be found";
+    default:
+      return undefined;
+  }
+}
+
+function banner({ address, metricsAddress, settings }: RollcallServer): string {
+  const lines = [
+    `Rollcall is listening on ${address}`,
+    "",
+    "  Callers are trusted: whoever reaches this address is who its requests say.",
+    settings.trustCallers
+      ? "  --trust-callers is on: do not let anybody reach it whom you do not trust."
+      : "  It is reached from this machine alone.",
+    "",
+    "  Try it, in another terminal:",
+    `    npx rollcall watch chat_room --user anna${address === "127.0.0.1:50051" ? "" : ` --address ${address}`}`,
+    `    npx rollcall watch chat_room --user tony --set Mode=Happy${address === "127.0.0.1:50051" ? "" : ` --address ${address}`}`,
+    "",
+    `  Health, reflection: the same port.${metricsAddress ? `  Metrics: http://${metricsAddress}/metrics` : ""}`,
+    "  Stop it with Ctrl-C.",
+    "",
+  ];
+  return `${lines.join("\n")}\n`;
+}

@@ -1,0 +1,100 @@
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import type { Engine } from "../engine/engine.js";
+import type { Hub } from "../fanout/hub.js";
+import type { ListenAddress } from "../rpc/connections.js";
+import type { GrpcServer } from "../rpc/grpc_server.js";
+
+/** What the metrics read. */
+export interface MetricsSources {
+  readonly engine: Engine;
+  readonly hub: Hub;
+  readonly grpc: GrpcServer;
+}
+
+/** The server's metrics. What can be read off when asked costs nothing in between. */
+export class Metrics {
+  readonly #registry = new Registry();
+  readonly #calls: Counter<"method" | "reason">;
+  readonly #seconds: Histogram<"method">;
+  #http: Server | undefined;
+
+  constructor(sources: MetricsSources) {
+    const registers = [this.#registry];
+    collectDefaultMetrics({ register: this.#registry });
+    this.#calls = new Counter({
+      name: "rollcall_calls_total",
+      help: "Calls answered, by method and reason (OK, or an ErrorReason)",
+      labelNames: ["method", "reason"],
+      registers,
+    });
+    this.#seconds = new Histogram({
+      name: "rollcall_call_seconds",
+      help: "Time from a call's request to its answer; for streams, their life",
+      labelNames: ["method"],
+      buckets: [0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 10, 60, 600, 3600],
+      registers,
+    });
+    const gauge = (name: string, help: string, read: () => number): void => {
+      new Gauge({
+        name,
+        help,
+        registers,
+        collect() {
+          this.set(read());
+        },
+      });
+    };
+    const { engine, hub, grpc } = sources;
+    gauge("rollcall_connections", "Open connections", () => grpc.connections);
+    gauge("rollcall_channels", "Channels that use memory", () => engine.stats().channels);
+    gauge("rollcall_present", "Users present, counted once per channel", () => engine.stats().present);
+    gauge("rollcall_sessions", "Sessions: attached, detached, leases", () => engine.stats().sessions);
+    gauge("rollcall_delivered_events", "Events written to readers since the start", () => hub.stats().delivered);
+    new Gauge({
+      name: "rollcall_readers",
+      help: "Readers by state: live, lagging (reads too slowly), resyncing (is being given a snapshot)",
+      labelNames: ["state"],
+      registers,
+      collect() {
+        for (const [state, count] of Object.entries(hub.stats().readers)) this.set({ state }, count);
+      },
+    });
+  }
+
+  /** Counts a call. */
+  onCall(method: string, reason: string, seconds: number): void {
+    this.#calls.inc({ method, reason });
+    this.#seconds.observe({ method }, seconds);
+  }
+
+  /** Serves `/metrics`; resolves with the address as it turned out. */
+  listen(address: ListenAddress): Promise<ListenAddress> {
+    const http = createServer((request, response) => {
+      if (request.url !== "/metrics") {
+        response.writeHead(404).end("metrics are at /metrics\n");
+        return;
+      }
+      this.#registry.metrics().then(
+        (text) => response.writeHead(200, { "content-type": this.#registry.contentType }).end(text),
+        () => response.writeHead(500).end(),
+      );
+    });
+    this.#http = http;
+    return new Promise((resolve, reject) => {
+      http.once("error", reject);
+      http.listen(address.port, address.host, () => {
+        http.off("error", reject);
+        resolve({ host: address.host, port: (http.address() as AddressInfo).port });
+      });
+    });
+  }
+
+  /** Stops serving. */
+  close(): void {
+    this.#http?.close();
+    this.#http?.closeAllConnections();
+    this.#registry.clear();
+  }
+}

@@ -1,0 +1,137 @@
+import { randomBytes } from "node:crypto";
+import { destination, type Logger, pino } from "pino";
+import { MemoryEngine } from "../engine/memory.js";
+import { Hub } from "../fanout/hub.js";
+import { GrpcServer } from "../rpc/grpc_server.js";
+import { PresenceService } from "../service/presence_service.js";
+import { type Clock, systemClock } from "../time/clock.js";
+import { eventCodec } from "../wire/event_codec.js";
+import { Metrics } from "./metrics.js";
+import { checkSettings, defaultSettings, formatAddress, type ServerSettings } from "./settings.js";
+
+/** Clients that are sent away come back after a random time of at most this, in ms (S24). */
+const DRAIN_JITTER_MS = 5000;
+
+/** A server that runs. */
+export interface RollcallServer {
+  /** `host:port`, where clients reach it. */
+  readonly address: string;
+  /** `host:port` of the metrics, if they are served. */
+  readonly metricsAddress: string | undefined;
+  readonly settings: ServerSettings;
+  /**
+   * Goes down as S24 says, within `settings.drainTime`; resolves when nothing is left. A second call waits for the
+   * first.
+   */
+  close(): Promise<void>;
+}
+
+/** Parts that a test may want to hold in its own hands. */
+export interface ServerParts {
+  readonly clock?: Clock;
+}
+
+/**
+ * Starts a server. Settings that are not given have their defaults.
+ *
+ * Rejects with a SettingError if they make no sense together, and with the error of `net` (EADDRINUSE, EACCES…) if it
+ * cannot listen; nothing is left running then.
+ */
+export async function startServer(
+  given: Partial<ServerSettings> = {},
+  { clock = systemClock }: ServerParts = {},
+): Promise<RollcallServer> {
+  const settings: ServerSettings = { ...defaultSettings(), ...given };
+  checkSettings(settings);
+  const log = pino({ level: settings.logLevel, base: { pid: process.pid } }, destination({ fd: 2, sync: true }));
+  const onError = (error: unknown): void => log.error({ err: error }, "failed inside");
+
+  const engine = new MemoryEngine({
+    clock,
+    newEpoch: epochs(),
+    resumeTtlMs: settings.resumeTtl,
+    log: { maxEvents: settings.resumeEvents, maxBytes: settings.resumeBytes },
+  });
+  const hub: Hub = new Hub({
+    clock,
+    codec: eventCodec,
+    source: engine,
+    maxBacklogBytes: settings.readerBuffer,
+    laggingTimeoutMs: settings.laggingTimeout,
+    schedule: setImmediate,
+    onTooSlow: (reader) => {
+      log.warn({ user: reader.options.userId }, "reader dropped: it read nothing");
+      service.readerTooSlow(reader);
+    },
+  });
+  const service: PresenceService = new PresenceService({
+    engine,
+    hub,
+    codec: eventCodec,
+    clock,
+    onError,
+    settings: {
+      rules: { limits: settings, sameUser: settings.sameUser, pendingTtlMs: settings.pendingTtl },
+      presenceTimeoutMs: settings.presenceTimeout,
+      leaseTtlMs: settings.leaseTtl,
+      leaveOnCancel: settings.leaveOnCancel,
+      drainJitterMs: DRAIN_JITTER_MS,
+    },
+  });
+  let metrics: Metrics | undefined;
+  const grpc = new GrpcServer({
+    service,
+    clock,
+    keepaliveMs: settings.keepalive,
+    keepaliveTimeoutMs: settings.keepaliveTimeout,
+    maxRequestBytes: settings.maxRequestBytes,
+    onError: (error, method) => log.error({ err: error, method }, "call failed inside"),
+    onCall: (method, reason, seconds) => {
+      metrics?.onCall(method, reason, seconds);
+      if (log.isLevelEnabled("debug")) log.debug({ method, reason, ms: Math.round(seconds * 1e6) / 1e3 }, "call");
+    },
+  });
+
+  const stop = async (): Promise<boolean> => {
+    const clean = await grpc.close(settings.drainTime);
+    metrics?.close();
+    service.close();
+    engine.close();
+    return clean;
+  };
+  try {
+    const address = formatAddress(await grpc.listen(settings.listen));
+    let metricsAddress: string | undefined;
+    if (settings.metrics) {
+      metrics = new Metrics({ engine, hub, grpc });
+      metricsAddress = formatAddress(await metrics.listen(settings.metrics));
+    }
+    log.info({ address, metrics: metricsAddress }, "listening");
+    let closing: Promise<void> | undefined;
+    return {
+      address,
+      metricsAddress,
+      settings,
+      close: () => {
+        closing ??= goDown(stop, log, service);
+        return closing;
+      },
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function goDown(stop: () => Promise<boolean>, log: Logger, service: PresenceService): Promise<void> {
+  log.info({ streams: service.openStreams }, "draining");
+  const clean = await stop();
+  log.info({ clean }, "stopped");
+}
+
+/** Names for lives of channels' histories: no two alike, in this process or another. */
+function epochs(): () => string {
+  const life = randomBytes(6).toString("base64url");
+  let count = 0;
+  return () => `${life}-${(count++).toString(36)}`;
+}

@@ -1,0 +1,323 @@
+import type { ListenAddress } from "../rpc/connections.js";
+
+/** All settings of a server, in the units in which it computes: milliseconds, bytes, counts. */
+export interface ServerSettings {
+  readonly listen: ListenAddress;
+  readonly trustCallers: boolean;
+  readonly metrics: ListenAddress | undefined;
+  readonly logLevel: "trace" | "debug" | "info" | "warn" | "error" | "silent";
+  readonly presenceTimeout: number;
+  readonly leaveOnCancel: boolean;
+  readonly sameUser: "multi" | "single";
+  readonly keepalive: number;
+  readonly keepaliveTimeout: number;
+  readonly leaseTtl: number;
+  readonly pendingTtl: number;
+  readonly resumeTtl: number;
+  readonly resumeEvents: number;
+  readonly resumeBytes: number;
+  readonly readerBuffer: number;
+  readonly laggingTimeout: number;
+  readonly drainTime: number;
+  readonly maxStatePairs: number;
+  readonly maxStateBytes: number;
+  readonly maxPendingPairs: number;
+  readonly maxChannelsPerUser: number;
+  readonly maxRequestBytes: number;
+}
+
+/** How a setting is written by a person, and what it may be. */
+export type SettingKind =
+  | { readonly kind: "address" }
+  | { readonly kind: "switch" }
+  | { readonly kind: "choice"; readonly choices: readonly string[] }
+  | { readonly kind: "duration" | "bytes" | "count"; readonly min: number; readonly max: number };
+
+/** One setting: a flag of `rollcall serve`, and a variable of its environment. */
+export type Setting = SettingKind & {
+  /** Without the dashes. */
+  readonly flag: string;
+  /** As a person would write it; `undefined`: off. */
+  readonly default: string | undefined;
+  readonly help: string;
+};
+
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+/** Every setting there is. Flags, environment, help and the checks are made from this table. */
+export const SETTINGS: Readonly<Record<keyof ServerSettings, Setting>> = {
+  listen: {
+    flag: "listen",
+    kind: "address",
+    default: "127.0.0.1:50051",
+    help: "where to listen; port 0: any free one",
+  },
+  trustCallers: {
+    flag: "trust-callers",
+    kind: "switch",
+    default: "false",
+    help: "believe callers who they are, even beyond this machine",
+  },
+  metrics: { flag: "metrics", kind: "address", default: undefined, help: "where to serve Prometheus metrics (off)" },
+  logLevel: {
+    flag: "log-level",
+    kind: "choice",
+    choices: ["trace", "debug", "info", "warn", "error", "silent"],
+    default: "info",
+    help: "how much to log, as JSON lines on standard error",
+  },
+  presenceTimeout: {
+    flag: "presence-timeout",
+    kind: "duration",
+    min: 0,
+    max: 5 * MINUTE,
+    default: "30s",
+    help: "how long a lost user stays present",
+  },
+  leaveOnCancel: {
+    flag: "leave-on-cancel",
+    kind: "choice",
+    choices: ["true", "false"],
+    default: "true",
+    help: "whether cancelling a stream is a leave; false behind a proxy that hides lost clients",
+  },
+  sameUser: {
+    flag: "same-user",
+    kind: "choice",
+    choices: ["multi", "single"],
+    default: "multi",
+    help: "multi: sessions of a user share its presence; single: a new one ends the older",
+  },
+  keepalive: {
+    flag: "keepalive",
+    kind: "duration",
+    min: SECOND,
+    max: 60 * MINUTE,
+    default: "10s",
+    help: "time between pings to each client",
+  },
+  keepaliveTimeout: {
+    flag: "keepalive-timeout",
+    kind: "duration",
+    min: 100,
+    max: 5 * MINUTE,
+    default: "5s",
+    help: "how long a client may take to answer a ping",
+  },
+  leaseTtl: {
+    flag: "lease-ttl",
+    kind: "duration",
+    min: SECOND,
+    max: 5 * MINUTE,
+    default: "30s",
+    help: "life of a lease between heartbeats, where the request does not say",
+  },
+  pendingTtl: {
+    flag: "pending-ttl",
+    kind: "duration",
+    min: SECOND,
+    max: 60 * MINUTE,
+    default: "300s",
+    help: "how long a state waits for its user to join",
+  },
+  resumeTtl: {
+    flag: "resume-ttl",
+    kind: "duration",
+    min: 0,
+    max: 60 * MINUTE,
+    default: "60s",
+    help: "how long an empty channel's history is kept",
+  },
+  resumeEvents: {
+    flag: "resume-events",
+    kind: "count",
+    min: 0,
+    max: 1_000_000,
+    default: "1000",
+    help: "changes kept per channel for readers that resume",
+  },
+  resumeBytes: {
+    flag: "resume-bytes",
+    kind: "bytes",
+    min: 0,
+    max: 64 * MIB,
+    default: "256KiB",
+    help: "size of what is kept per channel for readers that resume",
+  },
+  readerBuffer: {
+    flag: "reader-buffer",
+    kind: "bytes",
+    min: 4 * KIB,
+    max: 64 * MIB,
+    default: "256KiB",
+    help: "changes that may wait for a slow reader before it gets a snapshot instead",
+  },
+  laggingTimeout: {
+    flag: "lagging-timeout",
+    kind: "duration",
+    min: SECOND,
+    max: 60 * MINUTE,
+    default: "60s",
+    help: "how long a reader may read nothing before it is dropped",
+  },
+  drainTime: {
+    flag: "drain-time",
+    kind: "duration",
+    min: 0,
+    max: 10 * MINUTE,
+    default: "10s",
+    help: "how long going down may take",
+  },
+  maxStatePairs: {
+    flag: "max-state-pairs",
+    kind: "count",
+    min: 1,
+    max: 1000,
+    default: "32",
+    help: "pairs in one user's state in one channel",
+  },
+  maxStateBytes: {
+    flag: "max-state-bytes",
+    kind: "bytes",
+    min: 64,
+    max: 128 * KIB,
+    default: "16KiB",
+    help: "size of one user's state in one channel",
+  },
+  maxPendingPairs: {
+    flag: "max-pending-pairs",
+    kind: "count",
+    min: 0,
+    max: 100_000,
+    default: "100",
+    help: "pairs of one user that wait for a join, over all channels",
+  },
+  maxChannelsPerUser: {
+    flag: "max-channels-per-user",
+    kind: "count",
+    min: 1,
+    max: 1_000_000,
+    default: "100",
+    help: "channels that one user takes part in at a time",
+  },
+  maxRequestBytes: {
+    flag: "max-request-bytes",
+    kind: "bytes",
+    min: KIB,
+    max: 4 * MIB,
+    default: "64KiB",
+    help: "size of a request message",
+  },
+};
+
+/** The environment variable of a setting: `ROLLCALL_PRESENCE_TIMEOUT` for `--presence-timeout`. */
+export function environmentName(setting: Setting): string {
+  return `ROLLCALL_${setting.flag.toUpperCase().replaceAll("-", "_")}`;
+}
+
+/** A setting that a server cannot be started with. The message is one line for a person. */
+export class SettingError extends Error {
+  override readonly name = "SettingError";
+}
+
+/** Reads a setting as a person wrote it; throws a SettingError that says what is allowed. */
+export function parseSetting(setting: Setting, text: string): unknown {
+  switch (setting.kind) {
+    case "address":
+      return parseAddress(setting, text);
+    case "switch":
+      return parseChoice(setting, ["true", "false"], text) === "true";
+    case "choice": {
+      const chosen = parseChoice(setting, setting.choices, text);
+      return setting.choices.includes("false") ? chosen === "true" : chosen;
+    }
+    default:
+      return parseQuantity(setting, text);
+  }
+}
+
+/** The settings as they are where nobody says otherwise. */
+export function defaultSettings(): ServerSettings {
+  const entries = Object.entries(SETTINGS).map(([key, setting]) => [
+    key,
+    setting.default === undefined ? undefined : parseSetting(setting, setting.default),
+  ]);
+  return Object.fromEntries(entries) as ServerSettings;
+}
+
+/** Settings checked against each other; throws a SettingError. */
+export function checkSettings(settings: ServerSettings): void {
+  const { listen, trustCallers, maxStateBytes, maxRequestBytes, keepalive, keepaliveTimeout } = settings;
+  if (!trustCallers && !isLoopback(listen.host)) {
+    throw new SettingError(
+      `--listen ${listen.host}:${listen.port} is beyond this machine, and callers are believed who they are; ` +
+        "listen on 127.0.0.1, or say --trust-callers",
+    );
+  }
+  if (maxStateBytes > maxRequestBytes) {
+    throw new SettingError(
+      `--max-state-bytes ${maxStateBytes} cannot be set in one call: --max-request-bytes is ${maxRequestBytes}`,
+    );
+  }
+  if (keepaliveTimeout > keepalive) {
+    throw new SettingError(
+      `--keepalive-timeout ${keepaliveTimeout}ms is longer than --keepalive ${keepalive}ms: pings would overlap`,
+    );
+  }
+}
+
+/** An address as a URL has it: IPv6 in brackets. */
+export function formatAddress({ host, port }: ListenAddress): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
+}
+
+function parseAddress(setting: Setting, text: string): ListenAddress {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]\s]+)):(\d{1,5})$/.exec(text);
+  const port = Number(match?.[3]);
+  if (!match || port > 65535) {
+    throw new SettingError(`--${setting.flag}: "${text}" is not HOST:PORT, such as 127.0.0.1:50051 or [::1]:50051`);
+  }
+  return { host: (match[1] ?? match[2])!, port };
+}
+
+function parseChoice(setting: Setting, choices: readonly string[], text: string): string {
+  if (!choices.includes(text)) {
+    throw new SettingError(`--${setting.flag}: "${text}" is not one of ${choices.join(", ")}`);
+  }
+  return text;
+}
+
+const UNITS: Readonly<Record<string, Readonly<Record<string, number>>>> = {
+  duration: { ms: 1, s: SECOND, m: MINUTE, h: 60 * MINUTE },
+  bytes: { "": 1, B: 1, KiB: KIB, MiB: MIB },
+  count: { "": 1 },
+};
+
+const EXAMPLES: Readonly<Record<string, string>> = { duration: "30s or 500ms", bytes: "65536 or 64KiB", count: "100" };
+
+function parseQuantity(setting: Setting & { min: number; max: number }, text: string): number {
+  const { flag, kind, min, max } = setting;
+  const match = /^(\d+(?:\.\d+)?)([A-Za-z]*)$/.exec(text);
+  const unit = text === "0" ? 1 : UNITS[kind]![match?.[2] ?? "?"];
+  if (!match || unit === undefined) {
+    throw new SettingError(`--${flag}: "${text}" is not a ${kind}, such as ${EXAMPLES[kind]}`);
+  }
+  const value = Math.round(Number(match[1]) * unit);
+  if (value < min || value > max) {
+    throw new SettingError(`--${flag}: ${text} is out of range; allowed: ${show(kind, min)} to ${show(kind, max)}`);
+  }
+  return value;
+}
+
+function show(kind: string, value: number): string {
+  if (kind === "duration") return value % SECOND === 0 ? `${value / SECOND}s` : `${value}ms`;
+  if (kind === "bytes") return value % KIB === 0 ? `${value / KIB}KiB` : `${value}B`;
+  return String(value);
+}
