@@ -1,0 +1,90 @@
+import type { ChannelCredentials, ChannelOptions } from "@grpc/grpc-js";
+import type { CallOptions, ClientMiddleware, ClientMiddlewareCall } from "nice-grpc";
+import { createChannel, createClientFactory, Metadata } from "nice-grpc";
+import { PresenceService } from "../../gen/presence/v1/presence_service_pb.js";
+import { PresenceError, presenceErrorOf } from "./presence_error.js";
+import { serviceDefinitionOf } from "./service_definition.js";
+
+/** Where and how to reach the service. */
+export interface ConnectionOptions {
+  /**
+   * `host:port`, or a gRPC target such as `dns:///host:port` or
+   * `unix:///run/rollcall.sock`. A host alone means port 50051. `https://` in
+   * front asks for TLS.
+   */
+  readonly address: string;
+  /** Default: TLS for an `https://` address, else plain text. */
+  readonly credentials?: ChannelCredentials;
+  /** Laid over this client's own grpc-js channel options; see `DEFAULT_CHANNEL_OPTIONS`. */
+  readonly channelOptions?: ChannelOptions;
+  /** Sent with every call, such as `authorization`. ASCII only, as HTTP/2 headers are. */
+  readonly metadata?: Readonly<Record<string, string>>;
+}
+
+/** The grpc-js channel options that this client sets by itself. */
+export const DEFAULT_CHANNEL_OPTIONS: ChannelOptions = {
+  // The server's own defaults (S5): a dead server is found within 15 s.
+  "grpc.keepalive_time_ms": 10_000,
+  "grpc.keepalive_timeout_ms": 5_000,
+  // One client, one connection: closing it must not depend on who else in the
+  // process talks to the same address.
+  "grpc.use_local_subchannel_pool": 1,
+  // The largest page of users, 1000 with 16 KiB each, passes grpc-js's 4 MiB.
+  "grpc.max_receive_message_length": 32 * 1024 * 1024,
+};
+
+const definition = serviceDefinitionOf(PresenceService);
+
+/** One HTTP/2 connection to the service, which carries all calls and streams. */
+export type Connection = ReturnType<typeof connect>;
+
+/** Prepares a connection; it is made with the first call, and again by itself when it was lost. */
+export function connect(options: ConnectionOptions) {
+  const channel = createChannel(withPort(options.address), options.credentials, {
+    ...DEFAULT_CHANNEL_OPTIONS,
+    ...options.channelOptions,
+  });
+  let closed = false;
+
+  async function* openOnly<Request, Response>(call: ClientMiddlewareCall<Request, Response>, callOptions: CallOptions) {
+    if (closed) throw new PresenceError("this presence client is closed", { code: "CANCELLED" });
+    return yield* call.next(call.request, callOptions);
+  }
+
+  const rpc = createClientFactory()
+    .use(openOnly)
+    .use(typedErrors)
+    .create(definition, channel, { "*": { metadata: Metadata(options.metadata) } });
+
+  return {
+    /** The service's calls, failing with PresenceError or the aborted signal's reason. */
+    rpc,
+    /** Ends the connection once the calls in flight are answered. */
+    close(): void {
+      closed = true;
+      channel.close();
+    },
+  };
+}
+
+/** Turns gRPC statuses into PresenceErrors, for calls and streams alike, in this one place. */
+const typedErrors: ClientMiddleware = async function* typedErrors(call, options) {
+  let trailer: Metadata | undefined;
+  const onTrailer = (received: Metadata): void => {
+    trailer = received;
+    options.onTrailer?.(received);
+  };
+  try {
+    return yield* call.next(call.request, { ...options, onTrailer });
+  } catch (error) {
+    // What comes out of an aborted call is the abort, as with fetch, whatever
+    // gRPC made of it on the way.
+    if (options.signal?.aborted) throw options.signal.reason;
+    throw presenceErrorOf(error, trailer);
+  }
+};
+
+function withPort(address: string): string {
+  const hostAlone = /^([^:/]+|\[[^\]]+\])$/.test(address);
+  return hostAlone ? `${address}:50051` : address;
+}

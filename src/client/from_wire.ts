@@ -1,0 +1,40 @@
+import { timestampDate } from "@bufbuild/protobuf/wkt";
+import type {
+  Channel as ChannelMessage,
+  Position as PositionMessage,
+  UserState as UserStateMessage,
+} from "../../gen/presence/v1/presence_pb.js";
+import { ChannelType as ChannelTypeNumber } from "../../gen/presence/v1/presence_pb.js";
+import type { ChannelId, Position, UserState } from "./types.js";
+
+/** The public form of a state; a message that is missing reads as one with nothing in it, as protobuf has it. */
+export function userStateOf(message: UserStateMessage | undefined): UserState {
+  return {
+    userId: message?.userId ?? "",
+    states: message?.states ?? {},
+    revision: message?.revision ?? 0n,
+    ...(message?.updateTime && { updateTime: timestampDate(message.updateTime) }),
+    ...(message?.joinTime && { joinTime: timestampDate(message.joinTime) }),
+  };
+}
+
+/** The public form of a position; a missing one is the start of a history without a name. */
+export function positionOf(message: PositionMessage | undefined): Position {
+  return { epoch: message?.epoch ?? "", revision: message?.revision ?? 0n };
+}
+
+/** The public form of a channel's name. */
+export function channelIdOf(message: ChannelMessage | undefined): ChannelId {
+  return {
+    type: message?.type === ChannelTypeNumber.STREAM ? "stream" : "message",
+    name: message?.name ?? "",
+  };
+}
+
+/** The channel as a request names it. */
+export function channelMessageOf(channel: ChannelId): { type: ChannelTypeNumber; name: string } {
+  return {
+    type: channel.type === "stream" ? ChannelTypeNumber.STREAM : ChannelTypeNumber.MESSAGE,
+    name: channel.name,
+  };
+}

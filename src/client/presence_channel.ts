@@ -1,0 +1,220 @@
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
+import type { RemoveStateResponse, SetStateResponse } from "../../gen/presence/v1/presence_service_pb.js";
+import type { Connection } from "./connection.js";
+import { channelMessageOf, positionOf, userStateOf } from "./from_wire.js";
+import { pagesOf } from "./pages.js";
+import type { ResumePoint } from "./subscription.js";
+import { Subscription } from "./subscription.js";
+import type { ChannelId, Lease, StateResult, UserState } from "./types.js";
+
+/** What every call takes. */
+export interface CallOptions {
+  /** Aborts the call, which then fails with the signal's reason: an `AbortError`, or a `TimeoutError` for `AbortSignal.timeout()`. */
+  readonly signal?: AbortSignal;
+}
+
+/** How to change a state. */
+export interface SetStateOptions extends CallOptions {
+  /** The given map becomes the whole state, instead of being merged into it. Default: false. */
+  readonly replace?: boolean;
+  /** Change only if the state's revision is this one, else `STATE_REVISION_MISMATCH` (S14); `0n`: nothing was ever set. */
+  readonly expectedRevision?: bigint;
+}
+
+/** How to take part in a channel. */
+export interface SubscribeOptions extends CallOptions {
+  /** Hear the snapshot and events; without, one is present and hears nothing (S6). Default: true. */
+  readonly withPresence?: boolean;
+  /** Hear everything and be invisible (S7). Default: false. */
+  readonly quiet?: boolean;
+  /** Hear one's own user's events too. Default: false. */
+  readonly includeSelf?: boolean;
+  /** State to set with the join, merged over what is pending (S12). */
+  readonly initialStates?: Readonly<Record<string, string>>;
+  /** How long to stay present after being lost, in milliseconds: 0 to 300 000 (S5). Default: the server's setting, 30 000. */
+  readonly presenceTimeoutMs?: number;
+  /** Whether closing is a leave, or a drop that waits for the presence timeout (S2). Default: the server's setting, a leave. */
+  readonly leaveOnCancel?: boolean;
+  /** The session to take up again, from an earlier subscription (S4). */
+  readonly sessionId?: string;
+  /**
+   * Where to go on: an earlier subscription, or its position and members. What was
+   * missed comes as events while the server remembers it, else as a snapshot.
+   */
+  readonly resumeFrom?: ResumePoint;
+}
+
+/** How to list who is present. */
+export interface OnlineUsersOptions extends CallOptions {
+  /** Bring the states along. Default: false, and `states` is empty. */
+  readonly includeStates?: boolean;
+  /** How many users one call fetches: 1 to 1000. Default: 100. */
+  readonly pageSize?: number;
+}
+
+/** How to be present without a stream (S17). */
+export interface JoinOptions extends CallOptions {
+  /** State to set with the join, merged over what is pending (S12). */
+  readonly initialStates?: Readonly<Record<string, string>>;
+  /** How long the lease lives without a heartbeat, in milliseconds: 1000 to 300 000. Default: 30 000. */
+  readonly ttlMs?: number;
+}
+
+/** How to end sessions. */
+export interface LeaveOptions extends CallOptions {
+  /** Which session. Default: all of the user's sessions in the channel. */
+  readonly sessionId?: string;
+}
+
+/** What a PresenceChannel is made of. */
+export interface PresenceChannelParts extends ChannelId {
+  readonly userId: string;
+  readonly connection: Connection;
+  /** The client's open subscriptions, to all of its channels. */
+  readonly subscriptions: Set<Subscription>;
+}
+
+/** One channel, as one user sees it. Made by `presence.channel()`; costs nothing until a call is made. */
+export class PresenceChannel implements ChannelId {
+  readonly type: ChannelId["type"];
+  readonly name: string;
+  /** Whose state and presence this object is about; empty for the one that the server takes the caller for. */
+  readonly userId: string;
+
+  readonly #rpc: Connection["rpc"];
+  readonly #subscriptions: Set<Subscription>;
+
+  constructor({ type, name, userId, connection, subscriptions }: PresenceChannelParts) {
+    this.type = type;
+    this.name = name;
+    this.userId = userId;
+    this.#rpc = connection.rpc;
+    this.#subscriptions = subscriptions;
+  }
+
+  /**
+   * Sets keys of the user's own state: given keys are added or overwritten, the
+   * others stay; all or nothing (S9). Outside the channel the state is kept for the
+   * join (`pending`, S12).
+   *
+   * @throws PresenceError `STATE_COUNT_OVERFLOW`, `STATE_SIZE_OVERFLOW`,
+   *   `CACHED_TOO_MANY_STATES`, `STATE_REVISION_MISMATCH`, and the `INVALID_ARGUMENT` family.
+   */
+  async setState(states: Readonly<Record<string, string>>, options: SetStateOptions = {}): Promise<StateResult> {
+    const { replace, expectedRevision, signal } = options;
+    const request = { ...this.#who(), states: { ...states }, replace, expectedRevision };
+    return this.#changed(await this.#rpc.setState(request, { signal }));
+  }
+
+  /**
+   * Deletes keys of the user's own state, or all of them when none are named. The
+   * user stays present with what is left (S10).
+   */
+  async removeState(keys: readonly string[] = [], { signal }: CallOptions = {}): Promise<StateResult> {
+    return this.#changed(await this.#rpc.removeState({ ...this.#who(), keys: [...keys] }, { signal }));
+  }
+
+  /**
+   * Reads a user's state, from inside the channel or outside (S13). Default: one's own.
+   *
+   * @throws PresenceError `PRESENCE_USER_NOT_EXIST` when the user is not present.
+   */
+  async getState(userId: string = this.userId, { signal }: CallOptions = {}): Promise<UserState> {
+    const response = await this.#rpc.getState({ ...this.#who(), userId }, { signal });
+    return userStateOf(response.state);
+  }
+
+  /**
+   * Joins the channel and hears, until it is closed, who is there and what
+   * changes (S15). The stream is opened at once; a failure is told by the
+   * iteration, `ready` and `closed`.
+   */
+  subscribe(options: SubscribeOptions = {}): Subscription {
+    const { withPresence, quiet, includeSelf, initialStates, presenceTimeoutMs, leaveOnCancel, sessionId } = options;
+    const request = {
+      ...this.#who(),
+      withPresence,
+      quiet,
+      includeSelf,
+      initialStates: { ...initialStates },
+      presenceTimeout: presenceTimeoutMs === undefined ? undefined : durationFromMs(presenceTimeoutMs),
+      leaveOnCancel,
+      sessionId,
+      resumeFrom: options.resumeFrom?.position,
+    };
+    const subscription = new Subscription({
+      channel: { type: this.type, name: this.name },
+      withPresence: withPresence ?? true,
+      includeSelf: includeSelf ?? false,
+      resumeFrom: options.resumeFrom?.position && options.resumeFrom,
+      signal: options.signal,
+      open: (signal) => this.#rpc.subscribePresence(request, { signal }),
+      settle: () => settle(this),
+      onEnd: (ended) => this.#subscriptions.delete(ended),
+    });
+    this.#subscriptions.add(subscription);
+    return subscription;
+  }
+
+  /** Who is present, in the order in which they joined, without joining (S19). Fetches page after page as it is iterated. */
+  async *onlineUsers(options: OnlineUsersOptions = {}): AsyncGenerator<UserState, void, undefined> {
+    const { includeStates, pageSize, signal } = options;
+    const channel = channelMessageOf(this);
+    for await (const page of pagesOf((pageToken) =>
+      this.#rpc.listOnlineUsers({ channel, includeStates, pageSize, pageToken }, { signal }),
+    )) {
+      for (const user of page.users) yield userStateOf(user);
+    }
+  }
+
+  /** How many users are present. Costs the same whatever the channel's size (S19). */
+  async count({ signal }: CallOptions = {}): Promise<number> {
+    const response = await this.#rpc.listOnlineUsers({ channel: channelMessageOf(this), countOnly: true }, { signal });
+    return response.totalSize;
+  }
+
+  /** Makes the user present without a stream, for as long as `presence.heartbeat()` renews the lease (S17). */
+  async join({ initialStates, ttlMs, signal }: JoinOptions = {}): Promise<Lease> {
+    const ttl = ttlMs === undefined ? undefined : durationFromMs(ttlMs);
+    const request = { ...this.#who(), initialStates: { ...initialStates }, ttl };
+    const { sessionId, state, position } = await this.#rpc.joinChannel(request, { signal });
+    return { sessionId, state: userStateOf(state), position: positionOf(position) };
+  }
+
+  /**
+   * Ends a session of the user's, or all of them, wherever their streams are (S2).
+   *
+   * @throws PresenceError `SESSION_NOT_FOUND` when there is none.
+   */
+  async leave({ sessionId, signal }: LeaveOptions = {}): Promise<void> {
+    await this.#rpc.leaveChannel({ ...this.#who(), sessionId }, { signal });
+  }
+
+  #who(): { channel: ReturnType<typeof channelMessageOf>; userId: string } {
+    return { channel: channelMessageOf(this), userId: this.userId };
+  }
+
+  #changed(response: SetStateResponse | RemoveStateResponse): StateResult {
+    const { pending } = response;
+    const result = { state: userStateOf(response.state), pending, position: positionOf(response.position) };
+    for (const subscription of this.#subscriptions) {
+      const { type, name } = subscription.channel;
+      if (type === this.type && name === this.name) subscription.takeOwnState(result);
+    }
+    return result;
+  }
+}
+
+/** How long `close()` waits for a server that does not answer, in milliseconds. */
+const SETTLE_TIMEOUT_MS = 1_000;
+
+/**
+ * Resolves once the server has read all that was sent before, or after
+ * `SETTLE_TIMEOUT_MS`. Frames of one HTTP/2 connection arrive in order, so the
+ * answer to the cheapest call, be it a refusal, says so. Without this a process
+ * that leaves and exits at once looks to the server like one that was killed, and
+ * is kept for the presence timeout (S3).
+ */
+export async function settle(channel: PresenceChannel): Promise<void> {
+  await channel.count({ signal: AbortSignal.timeout(SETTLE_TIMEOUT_MS) }).catch(() => {});
+}

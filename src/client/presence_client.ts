@@ -1,0 +1,123 @@
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
+import type { Connection, ConnectionOptions } from "./connection.js";
+import { connect } from "./connection.js";
+import { channelIdOf, userStateOf } from "./from_wire.js";
+import { pagesOf } from "./pages.js";
+import type { CallOptions } from "./presence_channel.js";
+import { PresenceChannel, settle } from "./presence_channel.js";
+import type { Subscription } from "./subscription.js";
+import type { ChannelType, UserChannel } from "./types.js";
+
+/** Where to connect, and as whom. */
+export interface PresenceClientOptions extends ConnectionOptions {
+  /**
+   * Who calls: 1 to 128 bytes of UTF-8, no control characters. May be left out where
+   * the server knows the caller from a token (S20).
+   */
+  readonly userId?: string;
+}
+
+/** Which channel, and for whom. */
+export interface ChannelOptions {
+  /** Default: `message`. */
+  readonly type?: ChannelType;
+  /** Whose state and presence: for back ends that may act for others (S20). Default: the client's user. */
+  readonly userId?: string;
+}
+
+/** How to renew leases. */
+export interface HeartbeatOptions extends CallOptions {
+  /** How long the leases live from now, in milliseconds: 1000 to 300 000. Default: what each had. */
+  readonly ttlMs?: number;
+}
+
+/** How to list a user's channels. */
+export interface ChannelsOfOptions extends CallOptions {
+  /** How many channels one call fetches: 1 to 1000. Default: 100. */
+  readonly pageSize?: number;
+}
+
+/** A user's connection to the service. Made by `createPresenceClient()`; connects with its first call. */
+export class PresenceClient implements AsyncDisposable {
+  /** Who calls; empty for the one that the server takes the caller for. */
+  readonly userId: string;
+
+  readonly #connection: Connection;
+  readonly #subscriptions = new Set<Subscription>();
+  #closed: Promise<void> | undefined;
+
+  constructor(options: PresenceClientOptions) {
+    this.userId = options.userId ?? "";
+    this.#connection = connect(options);
+  }
+
+  /** A channel to set state in, to ask about, and to subscribe to. */
+  channel(name: string, { type = "message", userId = this.userId }: ChannelOptions = {}): PresenceChannel {
+    return new PresenceChannel({
+      type,
+      name,
+      userId,
+      connection: this.#connection,
+      subscriptions: this.#subscriptions,
+    });
+  }
+
+  /** Where a user is present, ordered by type and name (S19). Default: oneself. Fetches page after page as it is iterated. */
+  async *channelsOf(
+    userId: string = this.userId,
+    { pageSize, signal }: ChannelsOfOptions = {},
+  ): AsyncGenerator<UserChannel, void, undefined> {
+    for await (const page of pagesOf((pageToken) =>
+      this.#connection.rpc.listUserChannels({ userId, pageSize, pageToken }, { signal }),
+    )) {
+      for (const { channel, state } of page.channels) {
+        yield { channel: channelIdOf(channel), state: userStateOf(state) };
+      }
+    }
+  }
+
+  /** Renews 1 to 1000 leases. Returns those that could not be: unknown, ended, or no leases; join again with these (S17). */
+  async heartbeat(sessionIds: readonly string[], { ttlMs, signal }: HeartbeatOptions = {}): Promise<string[]> {
+    const ttl = ttlMs === undefined ? undefined : durationFromMs(ttlMs);
+    const response = await this.#connection.rpc.heartbeat({ sessionIds: [...sessionIds], ttl }, { signal });
+    return response.expiredSessionIds;
+  }
+
+  /**
+   * Leaves all channels, waits until the server has read that (a second at most),
+   * and closes the connection. Calls in flight are still answered; later ones fail
+   * with `CANCELLED`. May be called twice.
+   */
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    const open = [...this.#subscriptions];
+    await Promise.all(open.map((subscription) => subscription.cancel()));
+    const last = open.at(-1);
+    // One answer vouches for all that was cancelled: they share the connection.
+    if (last) await settle(this.channel(last.channel.name, { type: last.channel.type }));
+    this.#connection.close();
+  }
+
+  /** The same as `close`, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+/**
+ * Makes a client. One HTTP/2 connection carries all its calls and streams; a
+ * client without an open subscription does not keep the process alive.
+ *
+ * @example
+ * const presence = createPresenceClient({ address: "127.0.0.1:50051", userId: "tony" });
+ * const room = presence.channel("chat_room");
+ * await room.setState({ Mode: "Happy", Mic: "False" });
+ * for await (const event of room.subscribe()) console.log(event.kind);
+ */
+export function createPresenceClient(options: PresenceClientOptions): PresenceClient {
+  return new PresenceClient(options);
+}
