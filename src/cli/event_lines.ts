@@ -1,0 +1,61 @@
+import type { PresenceEvent, UserState } from "../client/index.js";
+import type { Colors } from "./io.js";
+import { formatStates, printable, timeOfDay } from "./printable.js";
+
+/** Who watches what, for the words of the first line. */
+export interface Watch {
+  readonly channel: string;
+  readonly user: string;
+  /** Watching without being seen (S7). */
+  readonly quiet: boolean;
+}
+
+/** What an event says to a person: lines that begin with its time of day, safe to print. */
+export function eventLines(event: PresenceEvent, watch: Watch, colors: Colors): string[] {
+  const time = colors.dim(timeOfDay(event.time));
+  return sentences(event, watch, colors).map((sentence) => `${time}  ${sentence}`);
+}
+
+function sentences(event: PresenceEvent, watch: Watch, colors: Colors): string[] {
+  const { bold, green, red, yellow, dim } = colors;
+  const name = (userId: string): string => bold(printable(userId));
+  const joined = (userId: string): string => `${name(userId)} ${green("joined")}`;
+  const left = (userId: string): string => `${name(userId)} ${red("left")}`;
+  const timedOut = (userId: string): string => `${name(userId)} ${yellow("timed out")}`;
+  const has = ({ userId, states }: UserState): string =>
+    `${name(userId)}  ${formatStates(states) || dim("(no state)")}`;
+  switch (event.kind) {
+    case "subscribed":
+      return [
+        watch.quiet
+          ? `watching ${printable(watch.channel)} unseen`
+          : `in ${printable(watch.channel)} as ${name(watch.user)}`,
+      ];
+    case "snapshot":
+      return [`${event.members.size} online`, ...[...event.members.values()].map(has)];
+    case "join":
+      return [joined(event.userId)];
+    case "leave":
+      return [left(event.userId)];
+    case "timeout":
+      return [timedOut(event.userId)];
+    case "state_changed":
+      return [has(event.state) + dim(difference(event.changedKeys, event.removedKeys))];
+    case "interval":
+      return [
+        ...event.left.map(left),
+        ...event.timedOut.map(timedOut),
+        ...event.joined.map(joined),
+        ...event.changed.map(has),
+      ];
+    case "out_of_service":
+      return [yellow(`out of service, this may be out of date: ${printable(event.description)}`)];
+  }
+}
+
+function difference(changed: readonly string[], removed: readonly string[]): string {
+  const parts = [];
+  if (changed.length > 0) parts.push(`changed ${changed.map(printable).join(", ")}`);
+  if (removed.length > 0) parts.push(`removed ${removed.map(printable).join(", ")}`);
+  return parts.length === 0 ? "" : `  (${parts.join("; ")})`;
+}

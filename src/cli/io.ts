@@ -1,0 +1,78 @@
+import picocolors from "picocolors";
+
+/** The part of a stream that the commands write to. */
+export interface Out {
+  write(text: string): unknown;
+  readonly isTTY?: boolean;
+  /** Width and height of a terminal, in characters. */
+  readonly columns?: number;
+  readonly rows?: number;
+}
+
+/** What a command has of the world; tests give it another one. */
+export interface Io {
+  readonly stdout: Out;
+  readonly stderr: Out;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Aborted when nobody reads stdout any more (`| head`). */
+  readonly stdoutClosed: AbortSignal;
+  /**
+   * Calls back at the first Ctrl-C or SIGTERM, which then does not end the process; the second one does. Returns how
+   * to stop listening.
+   */
+  onInterrupt(listener: () => void): () => void;
+  /** Calls back when the terminal's size changed; returns how to stop listening. */
+  onResize(listener: () => void): () => void;
+}
+
+/** Colours, or functions that do nothing. */
+export type Colors = ReturnType<typeof picocolors.createColors>;
+
+/** Whether stdout is a terminal that can move its cursor. */
+export function isTerminal({ stdout, env }: Io): boolean {
+  return stdout.isTTY === true && env.TERM !== "dumb";
+}
+
+/** Colours for a terminal, unless NO_COLOR says otherwise (https://no-color.org). */
+export function colorsFor(io: Io): Colors {
+  return picocolors.createColors(isTerminal(io) && !io.env.NO_COLOR);
+}
+
+/** Writes one line to stdout. */
+export function printLine({ stdout }: Io, line: string): void {
+  stdout.write(`${line}\n`);
+}
+
+/** What a process ends with that was told twice to stop, as shells have it. */
+const INTERRUPTED = 130;
+
+/** The world of a real process. */
+export function processIo(): Io {
+  const closed = new AbortController();
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error;
+    closed.abort(error);
+  });
+  return {
+    stdout: process.stdout,
+    stderr: process.stderr,
+    env: process.env,
+    stdoutClosed: closed.signal,
+    onInterrupt: (listener) => {
+      let asked = false;
+      // Not `once`: the terminal's cursor is restored by another listener, which
+      // ends the process when it finds itself the only one left.
+      const onSignal = (): void => {
+        if (asked) process.exit(INTERRUPTED);
+        asked = true;
+        listener();
+      };
+      process.on("SIGINT", onSignal).on("SIGTERM", onSignal);
+      return () => process.off("SIGINT", onSignal).off("SIGTERM", onSignal);
+    },
+    onResize: (listener) => {
+      process.stdout.on("resize", listener);
+      return () => process.stdout.off("resize", listener);
+    },
+  };
+}

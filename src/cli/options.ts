@@ -1,0 +1,89 @@
+import { userInfo } from "node:os";
+import type { Command } from "commander";
+import { InvalidArgumentError, Option } from "commander";
+import type { ChannelType } from "../client/index.js";
+
+/** What every command that talks to a server is told. */
+export interface ConnectionFlags {
+  /** Absent: the operating system's user name. */
+  readonly user?: string;
+  readonly address: string;
+  /** How long a call may take, in milliseconds. */
+  readonly timeout: number;
+  readonly json?: boolean;
+}
+
+/** What every command about a channel is told. */
+export interface ChannelFlags extends ConnectionFlags {
+  readonly type: ChannelType;
+}
+
+/** Adds `--user`, `--address`, `--timeout` and `--json`. */
+export function addConnectionOptions(command: Command): Command {
+  return command
+    .addOption(
+      new Option("-u, --user <id>", "who you are (default: your user name here)")
+        .env("ROLLCALL_USER")
+        .argParser(nonEmpty),
+    )
+    .addOption(
+      new Option("-a, --address <host:port>", "where the server is")
+        .env("ROLLCALL_ADDRESS")
+        .default("127.0.0.1:50051")
+        .argParser(nonEmpty),
+    )
+    .addOption(
+      new Option("--timeout <time>", "how long to wait for an answer: 500ms, 5s, 1m")
+        .default(5000, "5s")
+        .argParser(parseDuration),
+    )
+    .option("--json", "print JSON, one object per line; errors as well, on stderr");
+}
+
+/** Adds what `addConnectionOptions` does, and `--type`. */
+export function addChannelOptions(command: Command): Command {
+  const type = new Option("-t, --type <type>", "the channel's type").choices(["message", "stream"]).default("message");
+  return addConnectionOptions(command.addOption(type));
+}
+
+/** Who the flags say that the caller is. */
+export function userOf(flags: ConnectionFlags): string {
+  if (flags.user !== undefined) return flags.user;
+  try {
+    return userInfo().username;
+  } catch {
+    // A process may run under a number that has no name, as in a container.
+    throw new InvalidArgumentError("this system has no name for you: say who you are with --user");
+  }
+}
+
+/** A duration such as `500ms`, `5s`, `1.5m`, in milliseconds; above 0, at most a day. */
+export function parseDuration(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m)$/.exec(text);
+  const milliseconds = Number(match?.[1]) * { ms: 1, s: 1000, m: 60_000 }[match?.[2] ?? "ms"]!;
+  if (!(milliseconds > 0 && milliseconds <= 86_400_000)) {
+    throw new InvalidArgumentError("Give a number and a unit, such as 500ms, 5s or 1m.");
+  }
+  return milliseconds;
+}
+
+/** A revision, as `get --json` prints it: a whole number from 0 up. */
+export function parseRevision(text: string): bigint {
+  if (!/^\d{1,20}$/.test(text) || BigInt(text) >= 1n << 64n) {
+    throw new InvalidArgumentError("A revision is a whole number from 0 up.");
+  }
+  return BigInt(text);
+}
+
+/** `KEY=VALUE`, added to the pairs before it. The value may be empty and may hold further `=`; of equal keys the last one counts. */
+export function parsePair(text: string, before: Readonly<Record<string, string>> = {}): Record<string, string> {
+  const at = text.indexOf("=");
+  if (at < 1) throw new InvalidArgumentError(`"${text}" is not KEY=VALUE.`);
+  // fromEntries, unlike assignment, makes an own property of "__proto__".
+  return Object.fromEntries([...Object.entries(before), [text.slice(0, at), text.slice(at + 1)]]);
+}
+
+function nonEmpty(text: string): string {
+  if (text === "") throw new InvalidArgumentError("It must not be empty.");
+  return text;
+}

@@ -1,0 +1,27 @@
+import { Command } from "commander";
+import { EXIT_CODES } from "./exit_codes.js";
+import { reportOf } from "./failure.js";
+import type { Io } from "./io.js";
+import { createProgram } from "./program.js";
+
+/**
+ * Runs one command line, given without the program's name. Says what went wrong
+ * on stderr, in one line, and returns the exit code.
+ */
+export async function run(args: readonly string[], io: Io): Promise<number> {
+  try {
+    await createProgram(io, await loadServe(args)).parseAsync(args, { from: "user" });
+    return EXIT_CODES.ok;
+  } catch (error) {
+    const { exitCode, line } = reportOf(error, args.includes("--json"));
+    if (line !== undefined) io.stderr.write(`${line}\n`);
+    return exitCode;
+  }
+}
+
+/** The server is loaded only where the word occurs; elsewhere its name in the help is enough. */
+async function loadServe(args: readonly string[]): Promise<Command> {
+  if (!args.includes("serve")) return new Command("serve").description("start a server");
+  const { serveCommand } = await import("./serve.js");
+  return serveCommand();
+}

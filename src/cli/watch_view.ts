@@ -1,0 +1,74 @@
+import type { PresenceEvent, UserState } from "../client/index.js";
+import { eventLines, type Watch } from "./event_lines.js";
+import type { Io } from "./io.js";
+import { colorsFor, printLine } from "./io.js";
+import { jsonLine } from "./printable.js";
+import { LOG_LINES, renderFrame } from "./watch_table.js";
+
+/** How `watch` shows what it hears. */
+export interface WatchView {
+  /** Shows one event, after which `members` are these. */
+  show(event: PresenceEvent, members: ReadonlyMap<string, UserState>): void;
+  /** Shows what is not shown yet, and gives the terminal back. */
+  end(): void;
+}
+
+/** One JSON object per event. */
+export function jsonView(io: Io): WatchView {
+  return {
+    show(event) {
+      // A session's id is as good as a key: it must not end in logs.
+      const { sessionId: _, ...shown } = { sessionId: undefined, ...event };
+      printLine(io, jsonLine(shown));
+    },
+    end() {},
+  };
+}
+
+/** One line per event, for pipes and logs. */
+export function lineView(io: Io, watch: Watch): WatchView {
+  const colors = colorsFor(io);
+  return {
+    show(event) {
+      for (const line of eventLines(event, watch, colors)) printLine(io, line);
+    },
+    end() {},
+  };
+}
+
+/** The shortest time between two frames, in milliseconds: more than that no eye can follow. */
+const FRAME_MS = 50;
+
+/** A table that is drawn anew in its place, for a terminal. */
+export async function tableView(io: Io, watch: Watch): Promise<WatchView> {
+  // Loaded here since it looks at the terminal as soon as it is loaded.
+  const { createLogUpdate } = await import("log-update");
+  const draw = createLogUpdate(io.stdout as NodeJS.WritableStream & typeof io.stdout);
+  const colors = colorsFor(io);
+  const log: string[] = [];
+  let current: ReadonlyMap<string, UserState> = new Map();
+  let timer: NodeJS.Timeout | undefined;
+
+  const frame = (live: boolean): void => {
+    timer = undefined;
+    const { columns = 80, rows = 24 } = io.stdout;
+    draw(renderFrame({ watch, members: current, log, columns, rows, colors, live }));
+  };
+  const stopListening = io.onResize(() => frame(true));
+
+  return {
+    show(event, members) {
+      current = members;
+      // The table itself says what a snapshot does.
+      if (event.kind !== "snapshot") log.push(...eventLines(event, watch, colors));
+      log.splice(0, log.length - LOG_LINES);
+      timer ??= setTimeout(frame, FRAME_MS, true);
+    },
+    end() {
+      stopListening();
+      clearTimeout(timer);
+      frame(false);
+      draw.done();
+    },
+  };
+}

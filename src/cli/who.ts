@@ -1,0 +1,59 @@
+import { Command } from "commander";
+import type { Io } from "./io.js";
+import { colorsFor, isTerminal, printLine } from "./io.js";
+import type { ChannelFlags } from "./options.js";
+import { addChannelOptions } from "./options.js";
+import { formatStates, jsonLine, printable } from "./printable.js";
+import { withPresence } from "./session.js";
+
+interface WhoFlags extends ChannelFlags {
+  readonly count?: boolean;
+  readonly states?: boolean;
+}
+
+/** `rollcall who CHANNEL`: lists who is present, without joining (S19). */
+export function whoCommand(io: Io): Command {
+  const command = new Command("who")
+    .description("list who is in a channel")
+    .argument("<channel>", "the channel's name")
+    .option("-c, --count", "print only how many there are")
+    .option("-s, --states", "print their states too")
+    .addHelpText(
+      "after",
+      `
+One user per line, in the order in which they joined. Does not join the channel.
+
+Examples:
+  $ rollcall who chat_room --states
+  $ rollcall who chat_room --count
+  $ rollcall who chat_room --json --states | jq -r 'select(.states.Mic == "True").userId'`,
+    )
+    .action(async (channel: string, flags: WhoFlags) => {
+      await withPresence(io, flags, async ({ presence, deadline }) => {
+        const room = presence.channel(channel, { type: flags.type });
+        if (flags.count) {
+          const count = await room.count({ signal: deadline() });
+          return printLine(io, flags.json ? jsonLine({ count }) : `${count}`);
+        }
+        const { bold, dim } = colorsFor(io);
+        let count = 0;
+        for await (const user of room.onlineUsers({
+          includeStates: flags.states,
+          pageSize: 1000,
+          signal: deadline(),
+        })) {
+          count += 1;
+          if (flags.json) {
+            const { userId, joinTime } = user;
+            printLine(io, jsonLine(flags.states ? user : { userId, joinTime }));
+          } else {
+            const states = formatStates(user.states);
+            printLine(io, bold(printable(user.userId)) + (states && `  ${states}`));
+          }
+        }
+        if (flags.json || !isTerminal(io)) return;
+        printLine(io, dim(count === 0 ? `nobody is in ${printable(channel)}` : `${count} online`));
+      });
+    });
+  return addChannelOptions(command);
+}
