@@ -1,4 +1,7 @@
-/** The pairs of a state. Own enumerable keys alone count; `__proto__` is never one of them. */
+/**
+ * The pairs of a state. Own keys alone count, and any name may be one, `__proto__` and `toString` too: look with
+ * `Object.hasOwn`, copy by spreading.
+ */
 export type States = Readonly<Record<string, string>>;
 
 /** What one present user carries in one channel. Frozen in spirit: a change makes a new one. */

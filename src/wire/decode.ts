@@ -7,12 +7,6 @@ import { type FieldViolation, invalidField, PresenceError, type Reason } from ".
 const validator = createValidator();
 
 /**
- * A map key that a JavaScript object cannot hold as one of its own: setting it sets the prototype. It is looked for in
- * the bytes, because after decoding it is gone.
- */
-const UNHOLDABLE_KEY = "__proto__";
-
-/**
  * Decodes a request and checks it against the constraints of its proto, at this one place (S21, S22).
  *
  * Throws a PresenceError of the INVALID_ARGUMENT family that names every field that is wrong, and what is allowed.
@@ -23,9 +17,6 @@ export function decodeRequest<Desc extends DescMessage>(schema: Desc, bytes: Uin
     message = fromBinary(schema, bytes);
   } catch (error) {
     throw explain(schema, bytes, error);
-  }
-  if (Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).includes(UNHOLDABLE_KEY)) {
-    refuseUnholdableKey(schema, bytes);
   }
   const result = validator.validate(schema, message);
   if (result.kind === "valid") return message;
@@ -76,13 +67,6 @@ function reasonOf(violation: Violation): Reason {
   if (isKey) return tooLong ? "STATE_KEY_SIZE_OVERFLOW" : "INVALID_STATE_KEY";
   if (/^(initial_)?states\[/.test(field) && tooLong) return "STATE_VALUE_SIZE_OVERFLOW";
   return "INVALID_ARGUMENT";
-}
-
-function refuseUnholdableKey(schema: DescMessage, bytes: Uint8Array): void {
-  for (const [field, value] of stringsOf(schema, bytes)) {
-    if (!field.endsWith(" key") || Buffer.from(value).toString() !== UNHOLDABLE_KEY) continue;
-    throw invalidField("INVALID_STATE_KEY", field.slice(0, -4), `the key ${UNHOLDABLE_KEY} is not allowed`);
-  }
 }
 
 /** Finds out why bytes could not be decoded: text that is not UTF-8, or no protobuf at all. */
