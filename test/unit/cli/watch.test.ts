@@ -1,0 +1,238 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import * as grpc from "@grpc/grpc-js";
+import picocolors from "picocolors";
+import { eventLines } from "../../../src/cli/event_lines.js";
+import { renderFrame } from "../../../src/cli/watch_table.js";
+import type { UserState } from "../../../src/client/index.js";
+import {
+  changed,
+  FakeService,
+  join,
+  leave,
+  NOON,
+  refusal,
+  snapshot,
+  subscribed,
+  user,
+} from "../client/fake_service.js";
+import { FakeIo, rollcall } from "./fake_io.js";
+
+const plain = picocolors.createColors(false);
+const noon = NOON.toTimeString().slice(0, 8);
+
+describe("watch", () => {
+  let service: FakeService;
+  let common: string[];
+
+  beforeEach(async () => {
+    service = await FakeService.start();
+    common = ["--address", service.address, "--user", "anna"];
+  });
+
+  afterEach(() => service.stop());
+
+  it("joins with the given state, prints a line an event, and leaves at Ctrl-C with 0", async () => {
+    const io = new FakeIo();
+    const done = rollcall(["watch", "chat_room", "--set", "a=1", "--set", "b=2", "--include-self", ...common], io);
+    const stream = await service.nextStream();
+    assert.deepEqual([stream.request.userId, stream.request.quiet, stream.request.includeSelf], ["anna", false, true]);
+    assert.deepEqual(stream.request.initialStates, { a: "1", b: "2" });
+    stream.send(subscribed(), snapshot(2, [user("anna", { a: "1" }, 2)]));
+    stream.send(join(3, "tony"), changed(4, "tony", { Mode: "Happy", Mic: "True" }), leave(5, "tony"));
+    await io.stdout.until(/tony left/);
+    io.interrupt();
+    await stream.cancelled;
+    assert.deepEqual(await done, {
+      code: 0,
+      out: [
+        `${noon}  in chat_room as anna`,
+        `${noon}  1 online`,
+        `${noon}  anna  a=1`,
+        `${noon}  tony joined`,
+        `${noon}  tony  Mic=True Mode=Happy  (changed Mic, Mode)`,
+        `${noon}  tony left`,
+      ],
+      err: [],
+    });
+  });
+
+  it("watches unseen with --quiet", async () => {
+    const io = new FakeIo();
+    const done = rollcall(["watch", "chat_room", "--quiet", ...common], io);
+    const stream = await service.nextStream();
+    assert.equal(stream.request.quiet, true);
+    stream.send(subscribed());
+    await io.stdout.until(/watching chat_room unseen/);
+    io.interrupt();
+    assert.equal((await done).code, 0);
+  });
+
+  it("prints an object an event with --json, without the session's id", async () => {
+    const io = new FakeIo({ tty: true });
+    const done = rollcall(["watch", "chat_room", "--json", ...common], io);
+    const stream = await service.nextStream();
+    stream.send(subscribed(), snapshot(2, [user("anna")]), join(3, "tony"));
+    await io.stdout.until(/"join"/);
+    io.interrupt();
+    const events = (await done).out.map((line) => JSON.parse(line));
+    assert.deepEqual(
+      events.map(({ kind }) => kind),
+      ["subscribed", "snapshot", "join"],
+    );
+    assert.deepEqual(
+      events.map((event) => "sessionId" in event),
+      [false, false, false],
+    );
+    assert.deepEqual(
+      events[1].members.map(({ userId }: UserState) => userId),
+      ["anna"],
+    );
+    assert.deepEqual(events[2], {
+      kind: "join",
+      position: { epoch: "e1", revision: "3" },
+      time: NOON.toISOString(),
+      userId: "tony",
+      occupancy: 2,
+    });
+  });
+
+  it("keeps a table on a terminal, and draws it anew when the terminal's size changes", async () => {
+    const io = new FakeIo({ tty: true, env: { NO_COLOR: "1" } });
+    const done = rollcall(["watch", "chat_room", ...common], io);
+    const stream = await service.nextStream();
+    stream.send(subscribed(), snapshot(2, [user("anna"), user("tony", { Mode: "Happy" }, 2)]));
+    await io.stdout.until(/tony +Mode=Happy/);
+    io.stdout.text = "";
+    io.resize(60, 30);
+    await io.stdout.until(/tony +Mode=Happy/);
+    io.interrupt();
+    assert.equal((await done).code, 0);
+  });
+
+  it("leaves, and is content, when nobody reads its output any more", async () => {
+    const io = new FakeIo();
+    const done = rollcall(["watch", "chat_room", ...common], io);
+    const stream = await service.nextStream();
+    stream.send(subscribed());
+    await io.stdout.until(/in chat_room/);
+    io.closing.abort();
+    await stream.cancelled;
+    assert.deepEqual([(await done).code, io.stderr.text], [0, ""]);
+  });
+
+  it("fails after --timeout when the stream does not begin", async () => {
+    const { code, err } = await rollcall(["watch", "chat_room", "--timeout", "50ms", ...common]);
+    assert.deepEqual([code, err.length], [6, 1]);
+  });
+
+  it("is not ended by --timeout once the stream has begun", async () => {
+    const io = new FakeIo();
+    const done = rollcall(["watch", "chat_room", "--timeout", "400ms", ...common], io);
+    const stream = await service.nextStream();
+    const timeIsOver = once(AbortSignal.timeout(500), "abort");
+    stream.send(subscribed());
+    await timeIsOver;
+    stream.send(join(3, "tony"));
+    await io.stdout.until(/tony joined/);
+    io.interrupt();
+    assert.equal((await done).code, 0);
+  });
+
+  it("says why the server ended the stream", async () => {
+    const done = rollcall(["watch", "chat_room", ...common]);
+    const stream = await service.nextStream();
+    stream.send(subscribed());
+    stream.fail(refusal(grpc.status.ABORTED, "somewhere else"));
+    const { code, err } = await done;
+    assert.deepEqual([code, err], [4, ["rollcall: ABORTED: somewhere else"]]);
+  });
+});
+
+describe("eventLines", () => {
+  const watch = { channel: "chat_room", user: "anna", quiet: false };
+  const base = { position: { epoch: "e", revision: 1n }, time: NOON };
+
+  it("tells an interval in the contract's order", () => {
+    const changed = [{ userId: "d", states: { a: "1" }, revision: 1n }];
+    const event = {
+      ...base,
+      kind: "interval" as const,
+      joined: ["d"],
+      left: ["a"],
+      timedOut: ["b"],
+      changed,
+      occupancy: 1,
+    };
+    assert.deepEqual(
+      eventLines(event, watch, plain).map((line) => line.slice(10)),
+      ["a left", "b timed out", "d joined", "d  a=1"],
+    );
+  });
+
+  it("is safe to print, whatever the ids and states are", () => {
+    const evil = "\u001b]0;pwned\u0007";
+    const state = { userId: evil, states: { [evil]: evil }, revision: 1n };
+    const keys = { changedKeys: [evil], removedKeys: [evil] };
+    const lines = [
+      ...eventLines({ ...base, kind: "join", userId: evil, occupancy: 1 }, watch, plain),
+      ...eventLines({ ...base, kind: "state_changed", userId: evil, state, ...keys }, watch, plain),
+      ...eventLines({ ...base, kind: "snapshot", members: new Map([[evil, state]]), occupancy: 1 }, watch, plain),
+      ...eventLines({ ...base, kind: "out_of_service", description: evil }, watch, plain),
+    ];
+    for (const line of lines) assert.doesNotMatch(line, /\p{Cc}/u);
+  });
+});
+
+describe("renderFrame", () => {
+  const watch = { channel: "chat_room", user: "anna", quiet: false };
+  const crowd = (count: number): Map<string, UserState> =>
+    new Map(
+      Array.from({ length: count }, (_, n) => [
+        `user-${n}`,
+        { userId: `user-${n}`, states: { n: `${n}`.repeat(50) }, revision: 1n, joinTime: NOON },
+      ]),
+    );
+  const draw = (count: number, columns: number, rows: number, log: string[] = []): string[] =>
+    renderFrame({ watch, members: crowd(count), log, columns, rows, colors: plain, live: true }).split("\n");
+
+  it("shows user, state and since when, and what happened last", () => {
+    const lines = draw(2, 80, 24, ["first", "second"]);
+    assert.match(lines[0]!, /^chat_room {2}2 online, you are anna/);
+    assert.ok(lines.some((line) => line.startsWith("user-1") && line.includes("n=1111") && line.includes(noon)));
+    assert.ok(lines.indexOf("second") === lines.indexOf("first") + 1);
+  });
+
+  it("never is larger than the terminal, and says how many are not shown", () => {
+    const log = Array.from({ length: 8 }, (_, n) => `event ${n} ${"x".repeat(200)}`);
+    for (const [columns, rows] of [
+      [80, 24],
+      [40, 12],
+      [200, 60],
+      [30, 8],
+    ] as const) {
+      for (const count of [0, 1, 5, 1000]) {
+        const lines = draw(count, columns, rows, log);
+        assert.ok(lines.length < rows, `${lines.length} lines in ${rows} rows for ${count}`);
+        for (const line of lines) assert.ok(line.length <= columns, `${line.length} in ${columns}: ${line}`);
+      }
+    }
+    assert.ok(draw(1000, 80, 24).some((line) => /^and \d+ more$/.test(line)));
+  });
+
+  it("makes room for names that are wide", () => {
+    const name = "托尼托尼托尼";
+    const members = new Map([[name, { userId: name, states: {}, revision: 1n, joinTime: NOON }]]);
+    assert.ok(
+      renderFrame({ watch, members, log: [], columns: 80, rows: 24, colors: plain, live: true }).includes(name),
+    );
+  });
+
+  it("is safe to draw, whatever ids and states are", () => {
+    const evil = "\u001b[2J";
+    const members = new Map([[evil, { userId: evil, states: { [evil]: evil }, revision: 1n, joinTime: NOON }]]);
+    const frame = renderFrame({ watch, members, log: [], columns: 80, rows: 24, colors: plain, live: true });
+    assert.ok(!frame.includes("\u001b"));
+    assert.ok(frame.includes("\\x1b[2J"));
+  });
+});
