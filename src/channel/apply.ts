@@ -1,6 +1,6 @@
 import { PresenceError } from "../model/errors.js";
 import { checkWholeState, type Limits } from "../model/limits.js";
-import { NO_STATES, pairCount, type States } from "../model/user_state.js";
+import { NO_STATES, pairCount, type States, type UserState, unseenState } from "../model/user_state.js";
 import type { Instant } from "../time/clock.js";
 import type { Command, Join, RemoveStates, SetStates } from "./command.js";
 import { isDetached, type Member, type Pending, type Session } from "./member.js";
@@ -149,7 +149,7 @@ class Draft {
         if (!isDetached(other)) this.#end(other, "replaced");
       } else if (other.quiet !== session.quiet) {
         kept.push(other);
-      } else if (session.kind === "stream" && isDetached(other)) {
+      } else if (isDetached(other)) {
         // The user is back, if not by this session's id: nobody is to hear of the time in between (S4).
       } else if (this.rules.sameUser === "single" && !session.quiet) {
         this.#end(other, "replaced");
@@ -204,14 +204,14 @@ class Draft {
 
   set(command: SetStates): void {
     const { expectedRevision } = command;
-    const actual = this.#states === undefined ? 0 : this.#stateRevision();
+    const actual = this.#currentState().revision;
     if (expectedRevision !== undefined && expectedRevision !== actual) {
       throw new PresenceError(
         "STATE_REVISION_MISMATCH",
         `the state is at revision ${actual}, not ${expectedRevision}`,
         {
           metadata: { expected: String(expectedRevision), actual: String(actual) },
-          currentState: this.before.presence?.state,
+          currentState: this.#currentState(),
         },
       );
     }
@@ -233,9 +233,10 @@ class Draft {
     return this.#states ?? this.#pending?.states ?? NO_STATES;
   }
 
-  /** The revision that a compare-and-set is compared with; a state set by this very command has none yet. */
-  #stateRevision(): number {
-    return this.before.presence?.state.revision ?? 0;
+  /** The state that a compare-and-set is compared with, before this very command writes. */
+  #currentState(): UserState {
+    const seen = this.#states === undefined ? undefined : this.before.presence?.state;
+    return seen ?? unseenState(this.before.userId, this.#current());
   }
 
   #write(next: States): void {

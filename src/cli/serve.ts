@@ -60,11 +60,14 @@ async function serve(options: Partial<ServerSettings>): Promise<void> {
     process.exitCode = 2;
     return;
   }
-  process.stdout.write(banner(server));
-  await new Promise<void>((resolve) => {
-    process.once("SIGTERM", resolve);
-    process.once("SIGINT", resolve);
+  // Listened for before anybody can know that we run; and the handlers stay, because npm passes on a signal that the
+  // terminal has sent already, and going down is bounded anyway.
+  const told = new Promise<void>((resolve) => {
+    process.on("SIGTERM", resolve);
+    process.on("SIGINT", resolve);
   });
+  process.stdout.write(banner(server));
+  await told;
   await server.close();
 }
 

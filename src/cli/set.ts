@@ -46,7 +46,9 @@ export function resultLine(result: StateResult, channel: string, json: boolean |
   const { state, pending } = result;
   const who = printable(state.userId);
   const where = printable(channel);
-  const states = formatStates(state.states) || "(no state)";
+  const pairs = formatStates(state.states);
+  const states = pairs || "(no state)";
+  if (pending && pairs === "") return `${who} is not in ${where}; nothing is pending`;
   if (!pending) return `${who} in ${where}: ${states} (revision ${state.revision})`;
   return `${who} is not in ${where}; pending for 300 s, until ${who} joins: ${states}`;
 }

@@ -23,3 +23,8 @@ export const NO_STATES: States = Object.freeze({});
 export function pairCount(states: States): number {
   return Object.keys(states).length;
 }
+
+/** A state that nobody sees: what waits for a join, or nothing at all. */
+export function unseenState(userId: string, states: States): UserState {
+  return { userId, states, revision: 0, updateTime: undefined, joinTime: undefined };
+}

@@ -7,7 +7,7 @@ import type { Hub } from "../fanout/hub.js";
 import type { EventCodec, Sink } from "../fanout/ports.js";
 import type { Reader } from "../fanout/reader.js";
 import { PresenceError } from "../model/errors.js";
-import type { UserState } from "../model/user_state.js";
+import { unseenState } from "../model/user_state.js";
 import type { Clock } from "../time/clock.js";
 import { fromPosition, fromUserState, toChannelId, toMs, toRevision } from "../wire/messages.js";
 import { actingUser, type Caller, namedUser } from "./caller.js";
@@ -196,12 +196,6 @@ function written({ member, position }: Result): {
   pending: boolean;
   position: ReturnType<typeof fromPosition>;
 } {
-  const state: UserState = member.presence?.state ?? {
-    userId: member.userId,
-    states: pendingStates(member),
-    revision: 0,
-    updateTime: undefined,
-    joinTime: undefined,
-  };
+  const state = member.presence?.state ?? unseenState(member.userId, pendingStates(member));
   return { state: fromUserState(state), pending: !member.presence, position: fromPosition(position) };
 }

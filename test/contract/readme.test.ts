@@ -1,0 +1,171 @@
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import type { RollcallServer } from "../../src/server/server.js";
+import { connect, message } from "../support/calls.js";
+import { Listener } from "../support/listener.js";
+import { codeBlock } from "../support/readme.js";
+import { startTestServer } from "../support/server.js";
+
+const root = fileURLToPath(new URL("../../", import.meta.url));
+const readme = readFileSync(`${root}README.md`, "utf8");
+const DEFAULT_ADDRESS = "127.0.0.1:50051";
+
+/** One command of a console block, and the lines that it is said to print. */
+interface Step {
+  readonly command: string;
+  readonly prints: string[];
+}
+
+function steps(marker: string): Step[] {
+  const found: Step[] = [];
+  for (const line of codeBlock(readme, { marker: `test: ${marker}` }).code.trimEnd().split("\n")) {
+    if (line.startsWith("$ ")) found.push({ command: line.slice(2), prints: [] });
+    else found.at(-1)!.prints.push(line);
+  }
+  return found;
+}
+
+/** A shell command in a process group of its own, and what it has printed so far. */
+class Running {
+  output = "";
+  readonly ended: Promise<unknown>;
+  readonly #child: ChildProcess;
+  #changed: () => void = () => {};
+
+  constructor(command: string, environment: Record<string, string>) {
+    this.#child = spawn("bash", ["-c", command], {
+      cwd: root,
+      detached: true,
+      env: { ...process.env, NO_COLOR: "1", npm_config_loglevel: "error", ...environment },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    for (const stream of [this.#child.stdout!, this.#child.stderr!]) {
+      stream.setEncoding("utf8").on("data", (text: string) => {
+        this.output += text;
+        this.#changed();
+      });
+    }
+    this.ended = once(this.#child, "close").then(() => this.#changed());
+  }
+
+  /** Resolves when the output has this text; rejects when the command ends without. */
+  async printed(text: string): Promise<void> {
+    let over = false;
+    this.ended.then(() => {
+      over = true;
+    });
+    while (!this.output.includes(text)) {
+      if (over) throw new Error(`ended without printing "${text}":\n${this.output}`);
+      await new Promise<void>((resolve) => {
+        this.#changed = resolve;
+      });
+    }
+  }
+
+  async end(signal: NodeJS.Signals): Promise<void> {
+    if (this.#child.exitCode === null && this.#child.signalCode === null) process.kill(-this.#child.pid!, signal);
+    await this.ended;
+  }
+}
+
+describe("README", function () {
+  this.timeout(60_000);
+  let server: RollcallServer;
+  let environment: Record<string, string>;
+  let running: Running[];
+
+  beforeEach(async () => {
+    server = await startTestServer();
+    environment = { ROLLCALL_ADDRESS: server.address };
+    running = [];
+  });
+
+  afterEach(async () => {
+    for (const command of running) await command.end("SIGKILL");
+    await server.close();
+  });
+
+  function run(command: string): Running {
+    const started = new Running(command.replaceAll(DEFAULT_ADDRESS, server.address), environment);
+    running.push(started);
+    return started;
+  }
+
+  it("the story in three terminals prints what is shown", async () => {
+    const [watching] = steps("anna");
+    const anna = run(watching!.command);
+    await anna.printed("anna  (no state)");
+    let tony: Running | undefined;
+    for (const { command, prints } of steps("tony")) {
+      if (command.endsWith(" &")) {
+        tony = run(command.slice(0, -2));
+        await anna.printed("tony  Mic=False Mode=Happy");
+      } else if (command === "kill -INT %1") {
+        await tony!.end("SIGINT");
+        await anna.printed("tony left");
+      } else {
+        const step = run(command);
+        await step.ended;
+        assert.deepEqual(step.output.trimEnd().split("\n"), prints, command);
+      }
+    }
+    const lines = anna.output.trimEnd().replaceAll(/^\d\d:\d\d:\d\d/gm, "12:00:00");
+    assert.deepEqual(lines.split("\n"), watching!.prints);
+    await anna.end("SIGINT");
+  });
+
+  it("buf curl over reflection answers what is shown", async () => {
+    const { client, channel } = connect(server.address);
+    await new Listener(client, { channel: message("chat_room"), userId: "anna" }).opened();
+    const [step] = steps("curl");
+    const curl = run(step!.command);
+    await curl.ended;
+    const anonymous = (json: string) => JSON.parse(json.replace(/"joinTime":\s*"[^"]*"/, '"joinTime":"…"'));
+    assert.deepEqual(anonymous(curl.output), anonymous(step!.prints.join("")));
+    channel.close();
+  });
+
+  it("the TypeScript client's example does what its comments say", async () => {
+    const path = `${root}dist/readme_example.ts`;
+    const { code } = codeBlock(readme, { marker: "test: client" });
+    writeFileSync(path, code.replace(DEFAULT_ADDRESS, server.address));
+    const { client, channel } = connect(server.address);
+    try {
+      const types = run(
+        `npx tsc --ignoreConfig --noEmit --strict --skipLibCheck --module nodenext --target es2023 --types node ${path}`,
+      );
+      await types.ended;
+      assert.equal(types.output, "", "it passes the type check");
+
+      const example = run(`node --import tsx ${path}`);
+      await example.printed("PRESENCE_USER_NOT_EXIST");
+      assert.match(example.output, /\[ \[ 'tony', \{ M\w+: '\w+', M\w+: '\w+' \} \] \]/);
+      const anna = new Listener(client, { channel: message("chat_room"), userId: "anna", initialStates: { a: "1" } });
+      await anna.opened();
+      await example.printed("anna { a: '1' }");
+      await client.leaveChannel({ channel: message("chat_room"), userId: "anna" });
+      await example.ended;
+      assert.equal((await client.listOnlineUsers({ channel: message("chat_room") })).totalSize, 0);
+    } finally {
+      channel.close();
+      rmSync(path);
+    }
+  });
+
+  it("npm start runs a server that says where it listens, and stops on SIGTERM", async () => {
+    const started = run("npm start --silent -- --listen 127.0.0.1:0");
+    await started.printed("Rollcall is listening on 127.0.0.1:");
+    await started.printed("Stop it with Ctrl-C.");
+    await started.end("SIGTERM");
+    assert.match(started.output, /"msg":"stopped"/);
+  });
+
+  it("every link leads somewhere", () => {
+    const targets = [...readme.matchAll(/\]\(([^)#]+)\)/g)].map(([, target]) => target!);
+    assert.ok(targets.length > 5);
+    for (const target of targets) assert.ok(existsSync(`${root}${target}`), target);
+  });
+});
