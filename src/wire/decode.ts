@@ -1,10 +1,14 @@
-import { type DescField, type DescMessage, fromBinary, type MessageShape } from "@bufbuild/protobuf";
+import { type DescField, type DescMessage, fromBinary, type Message, type MessageShape } from "@bufbuild/protobuf";
 import { pathToString } from "@bufbuild/protobuf/reflect";
 import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
+import { type Duration, DurationSchema } from "@bufbuild/protobuf/wkt";
 import { createValidator, type Violation } from "@bufbuild/protovalidate";
 import { type FieldViolation, invalidField, PresenceError, type Reason } from "../model/errors.js";
+import { compileQuickCheck } from "./quick_check.js";
 
 const validator = createValidator();
+
+const quickChecks = new Map<DescMessage, ReturnType<typeof compileQuickCheck>>();
 
 /**
  * Decodes a request and checks it against the constraints of its proto, at this one place (S21, S22).
@@ -18,8 +22,17 @@ export function decodeRequest<Desc extends DescMessage>(schema: Desc, bytes: Uin
   } catch (error) {
     throw explain(schema, bytes, error);
   }
+  let certainlyValid = quickChecks.get(schema);
+  if (!certainlyValid) {
+    certainlyValid = compileQuickCheck(schema);
+    quickChecks.set(schema, certainlyValid);
+  }
+  if (certainlyValid(message)) return message;
   const result = validator.validate(schema, message);
-  if (result.kind === "valid") return message;
+  if (result.kind === "valid") {
+    refuseMalformedDurations(schema, message);
+    return message;
+  }
   if (result.kind === "error") throw result.error;
   throw fromViolations(result.violations);
 }
@@ -67,6 +80,20 @@ function reasonOf(violation: Violation): Reason {
   if (isKey) return tooLong ? "STATE_KEY_SIZE_OVERFLOW" : "INVALID_STATE_KEY";
   if (/^(initial_)?states\[/.test(field) && tooLong) return "STATE_VALUE_SIZE_OVERFLOW";
   return "INVALID_ARGUMENT";
+}
+
+/**
+ * The validator compares durations by their seconds first, so nanoseconds beyond a second, or below none, would carry
+ * one past its bounds. Protobuf allows neither.
+ */
+function refuseMalformedDurations(schema: DescMessage, message: Message): void {
+  const { typeName } = DurationSchema;
+  for (const field of schema.fields) {
+    if (field.message?.typeName !== typeName) continue;
+    const duration = (message as unknown as Record<string, Duration | undefined>)[field.localName];
+    if (!duration || (duration.nanos >= 0 && duration.nanos < 1e9)) continue;
+    throw invalidField("INVALID_ARGUMENT", field.name, "must have nanos from 0 to 999999999");
+  }
 }
 
 /** Finds out why bytes could not be decoded: text that is not UTF-8, or no protobuf at all. */

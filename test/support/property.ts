@@ -26,20 +26,18 @@ export function property<Values extends [unknown, ...unknown[]]>(
   it(title, async function () {
     const { ROLLCALL_SEED: seed, ROLLCALL_PATH: path, ROLLCALL_RUNS: times } = process.env;
     const tried = fc.asyncProperty<Values>(...arbitraries, async (...values) => holds(...values));
-    await fc.assert(tried, {
+    const details = await fc.check(tried, {
       numRuns: runs * Number(times ?? 1),
       ...(seed === undefined ? {} : { seed: Number(seed) }),
       ...(path === undefined ? {} : { path, endOnFailure: true }),
-      reporter: (details) => report(details, this.test),
-      asyncReporter: async (details) => report(details, this.test),
     });
+    if (details.failed) throw failure(details, this.test);
   });
 }
 
-function report<Values>(details: fc.RunDetails<Values>, test: Mocha.Runnable | undefined): void {
-  if (!details.failed) return;
+function failure<Values>(details: fc.RunDetails<Values>, test: Mocha.Runnable | undefined): Error {
   const file = test?.file ? relative(process.cwd(), test.file) : "the test's file";
   const replay = `ROLLCALL_SEED=${details.seed} ROLLCALL_PATH=${details.counterexamplePath} npx mocha --spec ${file} --fgrep ${JSON.stringify(test?.title ?? "")}`;
   const cause = details.errorInstance;
-  throw new Error(`replay with:\n  ${replay}\n\n${fc.defaultReportMessage(details)}`, { cause });
+  return new Error(`replay with:\n  ${replay}\n\n${fc.defaultReportMessage(details)}`, { cause });
 }
