@@ -28,7 +28,6 @@ export function evidenceOf(histories: readonly History[]): Evidence {
  */
 export function gapFree(history: History, truth?: Truth, evidence: Evidence = new Map()): Violation[] {
   const { violations, report } = collector("brokeGapFree", history);
-  if (!history.withPresence) return violations;
   const walk = truth?.changes && new TruthWalk(truth.changes);
 
   const happenedAt = (position: Position) =>

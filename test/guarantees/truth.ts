@@ -69,7 +69,7 @@ export class TruthWalk {
 
   /** The changes after revision `after` up to and including revision `upTo`, oldest first. */
   between(epoch: string, after: bigint, upTo: bigint): readonly Change[] {
-    return (this.#epochs.get(epoch) ?? []).slice(Number(after), Math.max(Number(after), Number(upTo)));
+    return (this.#epochs.get(epoch) ?? []).slice(Number(after), Number(upTo));
   }
 
   /**
@@ -120,5 +120,5 @@ export function changesHeardBy(monitor: History): Change[] {
 /** Whether two states hold the same pairs. */
 export function sameStates(a: States, b: States): boolean {
   const keys = Object.keys(a);
-  return keys.length === Object.keys(b).length && keys.every((key) => Object.hasOwn(b, key) && a[key] === b[key]);
+  return keys.length === Object.keys(b).length && keys.every((key) => a[key] === b[key]);
 }

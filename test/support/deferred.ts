@@ -61,7 +61,7 @@ export function nextEvent<Args extends unknown[] = unknown[]>(
   const heard = (...args: unknown[]) => next.resolve(args as Args);
   const failed = (error: unknown) => next.reject(error);
   emitter.once(name, heard);
-  if (name !== "error") emitter.once("error", failed);
+  emitter.once("error", failed);
   return within(`the event ${name}`, next.promise, patienceMs).finally(() => {
     emitter.off(name, heard);
     emitter.off("error", failed);

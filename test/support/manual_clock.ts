@@ -65,7 +65,7 @@ export class ManualClock implements Clock {
     for (let firings = 0; ; firings++) {
       const next = this.#earliest();
       if (!next || next.due > end) return;
-      
+      if (firings === MOST_FIRINGS) throw new Error(`${MOST_FIRINGS} timers fired in one advance`);
       this.#timers.delete(next);
       this.#moveTo(next.due);
       next.fire();

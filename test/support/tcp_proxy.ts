@@ -1,9 +1,15 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 
+interface Pair {
+  readonly near: Socket;
+  readonly far: Socket;
+}
+
 /** A TCP proxy on 127.0.0.1 that a test can let fail. */
 export class TcpProxy {
-  readonly #pairs = new Set<{ readonly near: Socket; readonly far: Socket }>();
+  readonly #pairs = new Set<Pair>();
+  #stalled = false;
 
   private constructor(
     private readonly server: Server,
@@ -29,6 +35,21 @@ export class TcpProxy {
     }
   }
 
+  /** Takes nothing more from the server: what it writes fills the pipes, as with a client that does not read. */
+  stall(): void {
+    this.#stalled = true;
+    for (const { far, near } of this.#pairs) {
+      far.unpipe(near);
+      far.pause();
+    }
+  }
+
+  /** Reads on after `stall`. */
+  flow(): void {
+    this.#stalled = false;
+    for (const { far, near } of this.#pairs) far.pipe(near);
+  }
+
   /** Cuts everything and stops. */
   async close(): Promise<void> {
     const closed = once(this.server, "close");
@@ -40,7 +61,8 @@ export class TcpProxy {
   #join(near: Socket, far: Socket): void {
     const pair = { near, far };
     this.#pairs.add(pair);
-    near.pipe(far).pipe(near);
+    near.pipe(far);
+    if (!this.#stalled) far.pipe(near);
     for (const socket of [near, far]) {
       socket.on("error", () => {});
       socket.once("close", () => {

@@ -49,6 +49,12 @@ describe("guarantees: alternating (S16)", () => {
     );
   });
 
+  it("forgets at a later SNAPSHOT what came before it", () => {
+    const back = snapshot(5, ["rosa", "mina"]);
+    assert.deepEqual(check(presence("leave", "mina", 2), back, presence("timeout", "mina", 6)), []);
+    assert.deepEqual(check(presence("leave", "mina", 2), back, presence("join", "mina", 6)), [2]);
+  });
+
   it("accepts, resumed from where nobody knows who was there, any first event of a user", () => {
     const begin = { kind: "begin", resumeFrom: at(4) } as const;
     const items = [presence("leave", "mina", 5), presence("join", "tony", 6), state("eve", 7, {})];

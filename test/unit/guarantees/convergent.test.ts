@@ -118,6 +118,11 @@ describe("guarantees: convergent (S16)", () => {
     }
   });
 
+  it("names who is missing in a second SNAPSHOT", () => {
+    const second = snapshot(5, [record("rosa", { mood: "fine" }, 4)], { occupancy: 2 });
+    assert.deepEqual(check([subscribed(5, 2), LEVEL, outOfService(5), second, { kind: "end" }]), [4]);
+  });
+
   it("names what an INTERVAL left out", () => {
     const lacking: HeardItem[] = [interval(5, { joined: ["mina"] }), interval(6, { left: ["mina"], occupancy: 1 })];
     assert.deepEqual(check([subscribed(1, 1), snapshot(1, ["rosa"]), ...lacking], SLOW), [3]);
@@ -144,6 +149,7 @@ describe("guarantees: convergent (S16)", () => {
     assert.deepEqual(check([first, snapshot(1, ["rosa"], { occupancy: 2 }), join, ...rest]), [2]);
     assert.deepEqual(check([first, second, presence("join", "mina", 2, 3), ...rest]), [3]);
     assert.deepEqual(check([first, second, interval(6, { occupancy: 2 })], SLOW), [3]);
+    assert.deepEqual(check([first, second, interval(6, { occupancy: 2 }), interval(6, { occupancy: 1 })], SLOW), [3]);
   });
 
   it("names a position where the channel never was", () => {

@@ -83,6 +83,11 @@ describe("guarantees: opening (S15)", () => {
     assert.deepEqual(check([...items, outOfService(4), presence("leave", "mina", 5)]), []);
   });
 
+  it("compares revisions of one epoch only", () => {
+    const other = { ...presence("join", "mina", 1), position: { epoch: "e2", revision: 1n } };
+    assert.deepEqual(check([subscribed(4), snapshot(4, ["rosa"]), other]), []);
+  });
+
   it("names a chunk that is too large", () => {
     const large = { ...chunk(["rosa"]), size: MAX_CHUNK_BYTES + 1 };
     assert.deepEqual(check([subscribed(1), large, lastChunk(["mina", "tony"])]), [2]);

@@ -34,6 +34,8 @@ describe("guarantees: TruthWalk", () => {
     there.moveTo(at(6));
     there.moveTo(second.position);
     assert.deepEqual([...there.members.keys()], ["tony"]);
+    there.moveTo(at(2));
+    assert.deepEqual([...there.members.keys()], ["rosa", "mina"]);
     assert.equal(there.changeAt(second.position), second);
   });
 

@@ -17,8 +17,13 @@ describe("support: deferred", () => {
     const failure = deferred();
     failure.reject(new Error("no"));
     assert.equal(failure.settled, true);
-    // An unhandled rejection would end mocha's process before this.
+    const unhandled: unknown[] = [];
+    const note = (reason: unknown) => unhandled.push(reason);
+    process.prependListener("unhandledRejection", note);
+    // Node has looked for unhandled rejections by the next turn.
     await new Promise((resolve) => setImmediate(resolve));
+    process.off("unhandledRejection", note);
+    assert.deepEqual(unhandled, []);
     await assert.rejects(failure.promise, /no/);
   });
 });

@@ -39,6 +39,17 @@ describe("support: codeBlocks", () => {
     ]);
   });
 
+  it("closes a fence with its own sign alone, and marks no block but the next one", () => {
+    const blocks = codeBlocks("<!-- first -->\n```\n~~~\n```\n```\nls\n```\n");
+    assert.deepEqual(
+      blocks.map(({ marker, code }) => [marker, code]),
+      [
+        ["first", "~~~\n"],
+        [undefined, "ls\n"],
+      ],
+    );
+  });
+
   it("reads Windows line ends", () => {
     assert.deepEqual(codeBlocks("```sh\r\nls\r\n```\r\n"), [
       { language: "sh", marker: undefined, code: "ls\n", line: 1 },

@@ -1,0 +1,54 @@
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import type { ServerSettings } from "../../src/server/settings.js";
+import { endChild } from "./child.js";
+
+/** A real server in a process of its own, whose memory and metrics can be asked for. */
+export class ServerUnderTest {
+  private constructor(
+    private readonly child: ChildProcess,
+    /** `host:port` for clients. */
+    readonly address: string,
+    private readonly metricsAddress: string,
+  ) {}
+
+  /** Starts one; resolves when it listens. */
+  static async start(settings: Partial<ServerSettings> = {}): Promise<ServerUnderTest> {
+    const path = fileURLToPath(new URL("./server_process.ts", import.meta.url));
+    const child = fork(path, [JSON.stringify(settings)], { execArgv: ["--import", "tsx", "--expose-gc"] });
+    const [{ address, metricsAddress }] = await once(child, "message");
+    return new ServerUnderTest(child, address, metricsAddress);
+  }
+
+  /** The process, to be stopped or killed. */
+  get pid(): number {
+    return this.child.pid!;
+  }
+
+  /** Bytes in use after a garbage collection: JavaScript's heap and what hangs on it. */
+  async memory(): Promise<number> {
+    this.child.send("memory");
+    const [{ bytes }] = await once(this.child, "message");
+    return bytes;
+  }
+
+  /** How many readers are in a state, by the metrics. */
+  async readers(state: "live" | "lagging" | "resyncing"): Promise<number> {
+    const response = await fetch(`http://${this.metricsAddress}/metrics`);
+    const line = (await response.text())
+      .split("\n")
+      .find((text) => text.startsWith(`rollcall_readers{state="${state}"}`));
+    return Number(line?.split(" ").at(-1));
+  }
+
+  /** Sends SIGTERM without waiting. */
+  terminate(): void {
+    this.child.send("close");
+  }
+
+  /** Ends the process. */
+  async stop(): Promise<void> {
+    await endChild(this.child);
+  }
+}

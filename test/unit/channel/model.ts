@@ -1,0 +1,168 @@
+import type { Rules } from "../../../src/channel/apply.js";
+import type { Command, Join } from "../../../src/channel/command.js";
+import type { States } from "../../../src/model/user_state.js";
+
+/** A session, as the rules' text speaks of it. */
+interface Session {
+  id: string;
+  quiet: boolean;
+  lease: boolean;
+  /** Which of its streams is the latest. */
+  streams: number;
+  /** How long it is kept once lost, or between heartbeats. */
+  patience: number;
+  /** When it ends if nothing happens; `Infinity` while its stream is open. */
+  until: number;
+}
+
+/** One user in the channel, told in the simplest way. */
+interface User {
+  sessions: Session[];
+  /** The state that others see; `undefined`: not present. */
+  seen: Record<string, string> | undefined;
+  /** The revision of the last change of `seen`. */
+  changedAt: number;
+  waiting: { states: Record<string, string>; until: number } | undefined;
+}
+
+/** What the others hear of one change. */
+export type Heard = "join" | "leave" | "timeout" | Record<string, string>;
+
+/** What the rules say of a command: what the others hear, or why it is refused. */
+export type Verdict = { readonly heard: readonly Heard[] } | { readonly refused: string };
+
+/** The rules of one channel again (S1 to S4, S7 to S14, S17), written to be short and obvious, to hold `apply` against. */
+export class ChannelModel {
+  revision = 0;
+  readonly #users = new Map<string, User>();
+
+  constructor(private readonly rules: Rules) {}
+
+  user(userId: string): User {
+    return this.#users.get(userId) ?? { sessions: [], seen: undefined, changedAt: 0, waiting: undefined };
+  }
+
+  /** Who is present. */
+  get present(): string[] {
+    return [...this.#users].filter(([, { seen }]) => seen !== undefined).map(([userId]) => userId);
+  }
+
+  /** Carries out one command at a moment. A refusal changes nothing. */
+  step(userId: string, command: Command, now: number): Verdict {
+    const user = structuredClone(this.user(userId));
+    const heard: Heard[] = [];
+    try {
+      this.#settle(user, heard, now);
+      this.#carryOut(user, heard, command, now);
+    } catch (refused) {
+      return { refused: String(refused) };
+    }
+    for (const event of heard) {
+      this.revision += 1;
+      if (typeof event === "object") user.changedAt = this.revision;
+      if (event === "join") user.changedAt = 0;
+    }
+    this.#users.set(userId, user);
+    return { heard };
+  }
+
+  #settle(user: User, heard: Heard[], now: number): void {
+    user.sessions = user.sessions.filter(({ until }) => until > now);
+    this.#goIfUnseen(user, heard, "timeout");
+    if (user.waiting && user.waiting.until <= now) user.waiting = undefined;
+  }
+
+  #carryOut(user: User, heard: Heard[], command: Command, now: number): void {
+    const named = "sessionId" in command ? user.sessions.find(({ id }) => id === command.sessionId) : undefined;
+    switch (command.kind) {
+      case "join":
+        this.#join(user, heard, command, now);
+        break;
+      case "detach":
+        if (!named || named.lease || named.streams !== command.attachment || named.until < Infinity) return;
+        named.until = now + named.patience;
+        if (named.patience === 0) user.sessions = user.sessions.filter((session) => session !== named);
+        this.#goIfUnseen(user, heard, "timeout");
+        break;
+      case "leave": {
+        const stale = command.attachment !== undefined;
+        const stays = (session: Session): boolean =>
+          (command.sessionId !== undefined && session !== named) ||
+          (stale && (session.lease || session.streams !== command.attachment));
+        if (user.sessions.every(stays) && !stale) throw "SESSION_NOT_FOUND";
+        user.sessions = user.sessions.filter(stays);
+        this.#goIfUnseen(user, heard, "leave");
+        break;
+      }
+      case "renew":
+        if (!named?.lease) throw "SESSION_NOT_FOUND";
+        named.patience = command.ttlMs ?? named.patience;
+        named.until = now + named.patience;
+        return;
+      case "set": {
+        const revision = user.seen ? user.changedAt : 0;
+        if (command.expectedRevision !== undefined && command.expectedRevision !== revision) {
+          throw "STATE_REVISION_MISMATCH";
+        }
+        const base = command.replace ? {} : (user.seen ?? user.waiting?.states);
+        this.#write(user, heard, { ...base, ...command.states }, now);
+        break;
+      }
+      case "remove": {
+        const kept = Object.entries(user.seen ?? user.waiting?.states ?? {}).filter(
+          ([key]) => command.keys.length > 0 && !command.keys.includes(key),
+        );
+        this.#write(user, heard, Object.fromEntries(kept), now);
+        break;
+      }
+    }
+  }
+
+  #join(user: User, heard: Heard[], { sessionId, session, resume, initialStates }: Join, now: number): void {
+    const quiet = session.kind === "stream" && session.quiet;
+    const lease = session.kind === "lease";
+    const old = lease ? undefined : user.sessions.find(({ id, lease }) => id === resume && !lease);
+    const stays = (other: Session): boolean => {
+      if (other === old) return false;
+      if (other.quiet !== quiet) return true;
+      const lost = !other.lease && other.until < Infinity;
+      return !lost && (quiet || this.rules.sameUser === "multi");
+    };
+    const patience = session.kind === "lease" ? session.ttlMs : session.timeoutMs;
+    const until = lease ? now + patience : Infinity;
+    const joined = { id: old?.id ?? sessionId, quiet, lease, streams: old ? old.streams + 1 : 0, patience, until };
+    user.sessions = [...user.sessions.filter(stays), joined];
+    this.#goIfUnseen(user, heard, "leave");
+    if (!quiet && !user.seen) {
+      const states = { ...user.waiting?.states, ...initialStates };
+      user.waiting = undefined;
+      user.seen = {};
+      heard.push("join");
+      if (Object.keys(states).length > 0) this.#write(user, heard, states, now);
+    } else {
+      const current: States = user.seen ?? user.waiting?.states ?? {};
+      const news = Object.entries(initialStates).some(([key, value]) => current[key] !== value);
+      if (news) this.#write(user, heard, { ...current, ...initialStates }, now);
+    }
+  }
+
+  #goIfUnseen(user: User, heard: Heard[], how: "leave" | "timeout"): void {
+    if (!user.seen || user.sessions.some(({ quiet }) => !quiet)) return;
+    user.seen = undefined;
+    heard.push(how);
+  }
+
+  #write(user: User, heard: Heard[], states: Record<string, string>, now: number): void {
+    const { limits, pendingTtlMs } = this.rules;
+    const pairs = Object.keys(states).length;
+    if (pairs > limits.maxStatePairs) throw "STATE_COUNT_OVERFLOW";
+    if (user.seen) {
+      user.seen = states;
+      heard.push(states);
+      return;
+    }
+    const waited = Object.keys(user.waiting?.states ?? {}).length;
+    if (pairs > limits.maxPendingPairs && pairs > waited) throw "CACHED_TOO_MANY_STATES";
+    user.waiting = pairs === 0 ? undefined : { states, until: now + pendingTtlMs };
+  }
+}

@@ -1,0 +1,94 @@
+import fc from "fast-check";
+import type { States } from "../../../src/model/user_state.js";
+
+/** Something that happens, with sessions and revisions told relatively, so that most of it makes sense. */
+export type Action =
+  | { readonly kind: "stream"; readonly quiet: boolean; readonly timeoutMs: number; readonly resume: SessionChoice }
+  | { readonly kind: "lease"; readonly ttlMs: number }
+  | { readonly kind: "detach"; readonly session: SessionChoice; readonly stale: boolean }
+  | { readonly kind: "leave"; readonly session: SessionChoice; readonly attachment: "any" | "current" | "stale" }
+  | { readonly kind: "renew"; readonly session: SessionChoice; readonly ttlMs: number | undefined }
+  | { readonly kind: "set"; readonly replace: boolean; readonly expected: "any" | "current" | "wrong" }
+  | { readonly kind: "remove"; readonly keys: readonly string[] }
+  | { readonly kind: "pass"; readonly ms: number; readonly timersFire: boolean };
+
+/** One of the sessions that the user ever had, counted from the latest; or none. */
+export type SessionChoice = number | "none";
+
+/** An action of one user; `states` are those of a set, or of a join. */
+export interface Happening {
+  readonly userId: string;
+  readonly action: Action;
+  readonly states: States;
+}
+
+const sessionChoice = fc.oneof(
+  { weight: 5, arbitrary: fc.nat(3) },
+  { weight: 1, arbitrary: fc.constant("none" as const) },
+);
+const durations = fc.constantFrom(0, 1, 1000, 5000);
+const ttls = fc.constantFrom(1000, 5000, 300_000);
+const key = fc.constantFrom("a", "b", "c", "toString", "__proto__");
+
+const action: fc.Arbitrary<Action> = fc.oneof(
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      kind: fc.constant("stream" as const),
+      quiet: fc.boolean().map((quiet) => quiet),
+      timeoutMs: durations,
+      resume: sessionChoice,
+    }),
+  },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant("lease" as const), ttlMs: ttls }) },
+  {
+    weight: 5,
+    arbitrary: fc.record({ kind: fc.constant("detach" as const), session: sessionChoice, stale: fc.boolean() }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      kind: fc.constant("leave" as const),
+      session: sessionChoice,
+      attachment: fc.constantFrom("any" as const, "current" as const, "stale" as const),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constant("renew" as const),
+      session: sessionChoice,
+      ttlMs: fc.option(ttls, { nil: undefined }),
+    }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      kind: fc.constant("set" as const),
+      replace: fc.boolean(),
+      expected: fc.constantFrom("any" as const, "any" as const, "current" as const, "wrong" as const),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({ kind: fc.constant("remove" as const), keys: fc.array(key, { maxLength: 2 }) }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      kind: fc.constant("pass" as const),
+      ms: fc.constantFrom(0, 1, 999, 1000, 4000, 300_000),
+      timersFire: fc.boolean(),
+    }),
+  },
+);
+
+/** Things that happen to three users, in order. */
+export const happenings: fc.Arbitrary<Happening[]> = fc.array(
+  fc.record({
+    userId: fc.constantFrom("ann", "bob", "__proto__"),
+    action,
+    states: fc.dictionary(key, fc.constantFrom("", "1", "2"), { maxKeys: 3, noNullPrototype: true }),
+  }),
+  { maxLength: 60, size: "max" },
+);
