@@ -24,6 +24,7 @@ const NOTHING: PendingUser = {};
 export class Backlog {
   readonly #users = new Map<string, PendingUser>();
   #bytes = 0;
+  #revision = 0;
 
   /** About the bytes that telling all of it would take. */
   get bytes(): number {
@@ -37,6 +38,7 @@ export class Backlog {
 
   /** Adds the channel's next change, whose encoding has `bytes` bytes. */
   add(delta: Delta, bytes: number): void {
+    this.#revision = delta.revision;
     const before = this.#users.get(delta.userId) ?? NOTHING;
     const after = collapse(before, delta, bytes);
     this.#bytes += bytesOf(after) - bytesOf(before);
@@ -44,7 +46,13 @@ export class Backlog {
     else this.#users.set(delta.userId, after);
   }
 
-  /** Takes out everything, in the order of revisions. */
+  /**
+   * Takes out everything, in the order of revisions.
+   *
+   * What comes out brings the reader to the revision of the last change that went in, and only as a whole; so the last
+   * one bears that revision, even if its own is lower, and the whole has to be told in one message. Otherwise a reader
+   * that goes on from a position in between would be told of changes to what it was never told of.
+   */
   drain(): Delta[] {
     const deltas: Delta[] = [];
     for (const { departure, join, state } of this.#users.values()) {
@@ -53,7 +61,10 @@ export class Backlog {
       if (state) deltas.push(state.delta);
     }
     this.clear();
-    return deltas.sort((a, b) => a.revision - b.revision);
+    deltas.sort((a, b) => a.revision - b.revision);
+    const last = deltas.pop();
+    if (last) deltas.push({ ...last, revision: this.#revision });
+    return deltas;
   }
 
   /** Drops everything. */

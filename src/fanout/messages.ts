@@ -22,7 +22,8 @@ export function joinPieces(pieces: readonly Piece[]): Uint8Array[] {
   return messages;
 }
 
-function concat(pieces: readonly Piece[], from: number, to: number, bytes: number): Uint8Array {
+/** Lays pieces side by side in one message, whatever its size. */
+export function concat(pieces: readonly Piece[], from = 0, to = pieces.length, bytes = lengthOf(pieces)): Uint8Array {
   const only = pieces[from]!;
   // Transports want Buffers; wrapped here, it is wrapped once for all readers.
   if (to - from === 1) return Buffer.from(only.buffer, only.byteOffset, only.length);
@@ -35,4 +36,8 @@ function concat(pieces: readonly Piece[], from: number, to: number, bytes: numbe
     offset += piece.length;
   }
   return message;
+}
+
+function lengthOf(pieces: readonly Piece[]): number {
+  return pieces.reduce((bytes, { length }) => bytes + length, 0);
 }

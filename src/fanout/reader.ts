@@ -1,6 +1,7 @@
 import type { Delta } from "../model/delta.js";
 import type { PresenceError } from "../model/errors.js";
 import { Backlog } from "./backlog.js";
+import { concat } from "./messages.js";
 import type { Piece, Sink, Terms } from "./ports.js";
 import type { SharedSnapshot } from "./snapshot.js";
 
@@ -231,7 +232,7 @@ export class Reader {
     const deltas = backlog.drain();
     if (deltas.length === 0) return;
     this.#position = Math.max(this.#position, deltas[deltas.length - 1]!.revision);
-    this.write(this.host.join(deltas.map((delta) => this.host.encode(delta))));
+    this.write([concat(deltas.map((delta) => this.host.encode(delta)))]);
   }
 
   #become(next: ReaderState): void {

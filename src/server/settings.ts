@@ -151,7 +151,8 @@ export const SETTINGS: Readonly<Record<keyof ServerSettings, Setting>> = {
     flag: "reader-buffer",
     kind: "bytes",
     min: 4 * KIB,
-    max: 64 * MIB,
+    // What waited is told in one message, and clients take 4 MiB unless told otherwise.
+    max: 2 * MIB,
     default: "256KiB",
     help: "changes that may wait for a slow reader before it gets a snapshot instead",
   },
