@@ -21,7 +21,9 @@ interface Step {
 
 function steps(marker: string): Step[] {
   const found: Step[] = [];
-  for (const line of codeBlock(readme, { marker: `test: ${marker}` }).code.trimEnd().split("\n")) {
+  for (const line of codeBlock(readme, { marker: `test: ${marker}` })
+    .code.trimEnd()
+    .split("\n")) {
     if (line.startsWith("$ ")) found.push({ command: line.slice(2), prints: [] });
     else found.at(-1)!.prints.push(line);
   }

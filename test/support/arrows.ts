@@ -17,7 +17,8 @@ const ARROWS: Readonly<Record<string, readonly Arrow[]>> = {
   wire: ["model", "gen", { types: "fanout" }, { types: "channel" }],
   // No engine but by the port.
   service: ["model", "channel", "src/engine/engine.ts", "fanout", "wire", "time", "gen"],
-  rpc: ["service", "wire", "model", "gen"],
+  // An open call is a Sink of the fan-out, which rpc knows by its type alone.
+  rpc: ["service", "wire", "model", "gen", { types: "fanout" }, { types: "time" }],
   server: ["time", "model", "channel", "engine", "fanout", "wire", "service", "rpc"],
   client: ["gen"],
   cli: ["client"],

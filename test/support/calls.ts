@@ -35,7 +35,7 @@ export function trailerOf(error: ClientError): Metadata | undefined {
 async function* keepTrailer<Request, Response>(
   call: ClientMiddlewareCall<Request, Response>,
   options: CallOptions,
-): AsyncGenerator<Response, Response | undefined | void, undefined> {
+): AsyncGenerator<Response, Awaited<Response> | undefined | void, undefined> {
   let trailer: Metadata | undefined;
   try {
     return yield* call.next(call.request, {

@@ -60,7 +60,7 @@ export class RawReaders {
 
   #connect(): ClientHttp2Session {
     const session = connect(`http://${this.address}`);
-    session.setLocalWindowSize(16 * 1024 * 1024);
+    session.once("connect", () => session.setLocalWindowSize(16 * 1024 * 1024));
     session.on("error", () => {});
     return session;
   }
