@@ -24,7 +24,8 @@ const NOTHING: PendingUser = {};
 export class Backlog {
   readonly #users = new Map<string, PendingUser>();
   #bytes = 0;
-  #revision = 0;
+  /** Where the channel stood after the last change that went in. */
+  #head = { revision: 0, occupancy: 0 };
 
   /** About the bytes that telling all of it would take. */
   get bytes(): number {
@@ -38,7 +39,7 @@ export class Backlog {
 
   /** Adds the channel's next change, whose encoding has `bytes` bytes. */
   add(delta: Delta, bytes: number): void {
-    this.#revision = delta.revision;
+    this.#head = { revision: delta.revision, occupancy: delta.occupancy };
     const before = this.#users.get(delta.userId) ?? NOTHING;
     const after = collapse(before, delta, bytes);
     this.#bytes += bytesOf(after) - bytesOf(before);
@@ -50,8 +51,8 @@ export class Backlog {
    * Takes out everything, in the order of revisions.
    *
    * What comes out brings the reader to the revision of the last change that went in, and only as a whole; so the last
-   * one bears that revision, even if its own is lower, and the whole has to be told in one message. Otherwise a reader
-   * that goes on from a position in between would be told of changes to what it was never told of.
+   * one bears that revision and its occupancy, even if its own are others, and the whole has to be told in one message.
+   * Otherwise a reader that goes on from a position in between would be told of changes to what it was never told of.
    */
   drain(): Delta[] {
     const deltas: Delta[] = [];
@@ -63,7 +64,7 @@ export class Backlog {
     this.clear();
     deltas.sort((a, b) => a.revision - b.revision);
     const last = deltas.pop();
-    if (last) deltas.push({ ...last, revision: this.#revision });
+    if (last) deltas.push({ ...last, ...this.#head });
     return deltas;
   }
 

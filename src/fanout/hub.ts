@@ -17,8 +17,8 @@ export interface HubOptions {
   readonly laggingTimeoutMs: number;
   /** Runs `flush` later in this turn of the event loop: `setImmediate`, but for tests. */
   readonly schedule: (flush: () => void) => void;
-  /** A reader was ended because it took nothing for too long: its session is a drop (S3). */
-  readonly onTooSlow: (reader: Reader) => void;
+  /** The fan-out ended a reader, which took nothing for too long or cannot be served: its session is a drop (S3). */
+  readonly onDropped: (reader: Reader, error: PresenceError) => void;
 }
 
 /** How many readers there are, and how they fare. */
@@ -90,7 +90,8 @@ export class Hub implements TopicHost {
     if (from !== "closed") this.#counts[from] -= 1;
     if (to !== "closed") this.#counts[to] += 1;
     if (to === "closed") this.#remove(reader);
-    this.onProgress(reader);
+    // That too much is waiting for a reader is no progress.
+    if (to !== "resyncing") this.onProgress(reader);
   }
 
   onProgress(reader: Reader): void {
@@ -110,15 +111,20 @@ export class Hub implements TopicHost {
       const snapshot = source.snapshot(channel);
       open.topic.load(snapshot instanceof Promise ? await snapshot : snapshot);
     } catch (error) {
-      open.topic.endAll(
-        new PresenceError("PRESENCE_OUT_OF_SERVICE", "the channel cannot be followed at the moment", {
-          retryAfterMs: 1000,
-          metadata: { cause: error instanceof Error ? error.name : "unknown" },
-        }),
-      );
+      this.#cannotFollow(open, error);
     }
     // The readers may all have gone while the channel was being looked up.
     this.#closeIfEmpty(open);
+  }
+
+  /** Ends the readers, and makes way for another try by those who come next. */
+  #cannotFollow(open: OpenTopic, cause: unknown): void {
+    this.#forget(open);
+    const error = new PresenceError("PRESENCE_OUT_OF_SERVICE", "the channel cannot be followed at the moment", {
+      retryAfterMs: 1000,
+      metadata: { cause: cause instanceof Error ? cause.name : "unknown" },
+    });
+    for (const reader of open.topic.endAll(error)) this.options.onDropped(reader, error);
   }
 
   #remove(reader: Reader): void {
@@ -133,6 +139,10 @@ export class Hub implements TopicHost {
     if (!open.topic.isEmpty || !open.stop) return;
     open.stop();
     open.stop = undefined;
+    this.#forget(open);
+  }
+
+  #forget(open: OpenTopic): void {
     const key = channelKey(open.topic.channel);
     if (this.#topics.get(key) === open) this.#topics.delete(key);
   }
@@ -145,12 +155,11 @@ export class Hub implements TopicHost {
 
   #giveUp(reader: Reader): void {
     const seconds = `${this.options.laggingTimeoutMs / 1000}s`;
-    reader.abort(
-      new PresenceError("SUBSCRIBER_TOO_SLOW", `nothing was read from this stream for ${seconds}`, {
-        retryAfterMs: 1000,
-        metadata: { lagging_timeout: seconds },
-      }),
-    );
-    this.options.onTooSlow(reader);
+    const error = new PresenceError("SUBSCRIBER_TOO_SLOW", `nothing was read from this stream for ${seconds}`, {
+      retryAfterMs: 1000,
+      metadata: { lagging_timeout: seconds },
+    });
+    reader.abort(error);
+    this.options.onDropped(reader, error);
   }
 }

@@ -86,9 +86,11 @@ export class Topic implements ReaderHost {
     this.#readers.delete(reader);
   }
 
-  /** Ends all readers. */
-  endAll(error: PresenceError): void {
-    for (const reader of [...this.#readers]) reader.end(error);
+  /** Ends all readers, and says who they were. */
+  endAll(error: PresenceError): readonly Reader[] {
+    const readers = [...this.#readers];
+    for (const reader of readers) reader.end(error);
+    return readers;
   }
 
   /** Writes what is new: the batch to those who keep up, a snapshot to those who want one. */

@@ -11,6 +11,7 @@ import { type Caller, callerFromMetadata } from "../service/caller.js";
 import type { PresenceService } from "../service/presence_service.js";
 import type { StreamEnd } from "../service/subscriber.js";
 import { decodeRequest } from "../wire/decode.js";
+import { encodeWritten } from "../wire/write_response.js";
 import { CallSink } from "./call_sink.js";
 import type { Connections } from "./connections.js";
 import { toServiceError } from "./status.js";
@@ -21,70 +22,64 @@ export interface HandlersOptions {
   readonly connections: Connections;
   /** A call failed by the server's own fault. */
   readonly onError: (error: unknown, method: string) => void;
-  /** A call was answered; `reason` is `OK`, or why it was refused. */
-  readonly onCall: (method: string, reason: string, seconds: number) => void;
+  /** A call was answered; `reason` is `OK`, or why it was refused. Absent: nobody wants to know. */
+  readonly onCall: ((method: string, reason: string, seconds: number) => void) | undefined;
 }
 
 /** The handlers of PresenceService for grpc-js: bytes in, bytes or errors out. */
 export function presenceHandlers(options: HandlersOptions): UntypedServiceImplementation {
   const { service } = options;
   const { method } = pb.PresenceService;
-  const unary = unaryFactory(options);
+  const message = <In extends DescMessage, Out extends DescMessage>(
+    described: { readonly name: string; readonly input: In; readonly output: Out },
+    useCase: UseCase<In, MessageShape<Out>>,
+  ) => unaryHandler(options, described, useCase, (response) => toBinary(described.output, response));
   return {
-    setState: unary(method.setState, (caller, request) => service.setState(caller, request)),
-    getState: unary(method.getState, (caller, request) => service.getState(caller, request)),
-    removeState: unary(method.removeState, (caller, request) => service.removeState(caller, request)),
-    listOnlineUsers: unary(method.listOnlineUsers, (caller, request) => service.listOnlineUsers(caller, request)),
-    listUserChannels: unary(method.listUserChannels, (caller, request) => service.listUserChannels(caller, request)),
-    joinChannel: unary(method.joinChannel, (caller, request) => service.joinChannel(caller, request)),
-    heartbeat: unary(method.heartbeat, (caller, request) => service.heartbeat(caller, request)),
-    leaveChannel: unary(method.leaveChannel, (caller, request) => service.leaveChannel(caller, request)),
+    setState: unaryHandler(options, method.setState, (...call) => service.setState(...call), encodeWritten),
+    removeState: unaryHandler(options, method.removeState, (...call) => service.removeState(...call), encodeWritten),
+    getState: message(method.getState, (...call) => service.getState(...call)),
+    listOnlineUsers: message(method.listOnlineUsers, (...call) => service.listOnlineUsers(...call)),
+    listUserChannels: message(method.listUserChannels, (...call) => service.listUserChannels(...call)),
+    joinChannel: message(method.joinChannel, (...call) => service.joinChannel(...call)),
+    heartbeat: message(method.heartbeat, (...call) => service.heartbeat(...call)),
+    leaveChannel: message(method.leaveChannel, (...call) => service.leaveChannel(...call)),
     subscribePresence: subscribeHandler(options),
   };
 }
 
-interface UnaryMethod<In extends DescMessage, Out extends DescMessage> {
-  readonly name: string;
-  readonly input: In;
-  readonly output: Out;
+type UseCase<In extends DescMessage, Result> = (caller: Caller, request: MessageShape<In>) => Promise<Result>;
+
+function unaryHandler<In extends DescMessage, Result>(
+  options: HandlersOptions,
+  { name, input }: { readonly name: string; readonly input: In },
+  useCase: UseCase<In, Result>,
+  encode: (result: Result) => Uint8Array,
+): handleUnaryCall<Buffer, Buffer> {
+  return async (call, callback) => {
+    const began = options.onCall && performance.now();
+    let response: Buffer;
+    try {
+      response = asBuffer(encode(await useCase(callerOf(call), decodeRequest(input, call.request))));
+    } catch (error) {
+      const reason = reasonOf(error, name, options);
+      callback(toServiceError(error));
+      report(options, name, reason, began);
+      return;
+    }
+    callback(null, response);
+    report(options, name, "OK", began);
+  };
 }
 
-type UseCase<In extends DescMessage, Out extends DescMessage> = (
-  caller: Caller,
-  request: MessageShape<In>,
-) => Promise<MessageShape<Out>>;
-
-function unaryFactory(options: HandlersOptions) {
-  return <In extends DescMessage, Out extends DescMessage>(
-    { name, input, output }: UnaryMethod<In, Out>,
-    useCase: UseCase<In, Out>,
-  ): handleUnaryCall<Buffer, Buffer> => {
-    const answer = async (caller: Caller, bytes: Buffer): Promise<Buffer> =>
-      asBuffer(toBinary(output, await useCase(caller, decodeRequest(input, bytes))));
-    return (call, callback) => {
-      const began = performance.now();
-      const finish = (reason: string): void => options.onCall(name, reason, (performance.now() - began) / 1000);
-      const refuse = (error: unknown): void => {
-        finish(reasonOf(error, name, options));
-        callback(toServiceError(error));
-      };
-      try {
-        answer(callerOf(call), call.request).then((response) => {
-          finish("OK");
-          callback(null, response);
-        }, refuse);
-      } catch (error) {
-        refuse(error);
-      }
-    };
-  };
+function report({ onCall }: HandlersOptions, name: string, reason: string, began: number | undefined): void {
+  if (onCall && began !== undefined) onCall(name, reason, (performance.now() - began) / 1000);
 }
 
 function subscribeHandler(options: HandlersOptions): handleServerStreamingCall<Buffer, Buffer> {
   const { service, connections } = options;
   const { name, input } = pb.PresenceService.method.subscribePresence;
   return async (call) => {
-    const began = performance.now();
+    const began = options.onCall && performance.now();
     const peer = call.getPeer();
     const sink = new CallSink(call, () => connections.destroy(peer));
     const gone = streamEnd(call, peer, connections);
@@ -96,7 +91,7 @@ function subscribeHandler(options: HandlersOptions): handleServerStreamingCall<B
       reason = reasonOf(error, name, options);
       call.emit("error", toServiceError(error));
     }
-    options.onCall(name, reason, (performance.now() - began) / 1000);
+    report(options, name, reason, began);
   };
 }
 

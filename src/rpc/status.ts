@@ -3,9 +3,8 @@ import { type Any, anyPack, durationFromMs } from "@bufbuild/protobuf/wkt";
 import { Metadata, type ServiceError, status } from "@grpc/grpc-js";
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.js";
 import { StatusSchema } from "../../gen/google/rpc/status_pb.js";
-import { UserStateSchema } from "../../gen/presence/v1/presence_pb.js";
+import { type UserState as PbUserState, UserStateSchema } from "../../gen/presence/v1/presence_pb.js";
 import { PresenceError, type Reason } from "../model/errors.js";
-import { stateBytes } from "../model/limits.js";
 import { NO_STATES, type UserState } from "../model/user_state.js";
 import { fromUserState } from "../wire/messages.js";
 
@@ -39,8 +38,12 @@ const CODES: Readonly<Record<Reason, status>> = {
   INTERNAL: status.INTERNAL,
 };
 
-/** Trailers beyond 8 KiB are refused by some clients, so what callers can make long is cut. */
-const MAX_TEXT = 256;
+/*
+ * Trailers beyond 8 KiB are refused by some clients, so what callers can make long is cut. In bytes of UTF-8, which
+ * Base64 and percent encoding make longer still.
+ */
+const MAX_TEXT_BYTES = 256;
+const MAX_VIOLATION_TEXT_BYTES = 128;
 const MAX_VIOLATIONS = 8;
 const MAX_STATE_BYTES = 4096;
 
@@ -63,8 +66,8 @@ function detailsOf(error: PresenceError): Any[] {
   ];
   if (error.violations.length > 0) {
     const fieldViolations = error.violations.slice(0, MAX_VIOLATIONS).map(({ field, description, reason }) => ({
-      field: shorten(field),
-      description: shorten(description),
+      field: shorten(field, MAX_VIOLATION_TEXT_BYTES),
+      description: shorten(description, MAX_VIOLATION_TEXT_BYTES),
       reason,
     }));
     details.push(anyPack(BadRequestSchema, create(BadRequestSchema, { fieldViolations })));
@@ -73,17 +76,25 @@ function detailsOf(error: PresenceError): Any[] {
     const retryDelay = durationFromMs(error.retryAfterMs);
     details.push(anyPack(RetryInfoSchema, create(RetryInfoSchema, { retryDelay })));
   }
-  if (error.currentState) {
-    details.push(anyPack(UserStateSchema, fromUserState(fitting(error.currentState))));
-  }
+  if (error.currentState) details.push(anyPack(UserStateSchema, fitting(error.currentState)));
   return details;
 }
 
 /** A state that is too large for trailers comes without its pairs; its revision tells that it is to be read. */
-function fitting(state: UserState): UserState {
-  return stateBytes(state.states) > MAX_STATE_BYTES ? { ...state, states: NO_STATES } : state;
+function fitting(state: UserState): PbUserState {
+  const whole = fromUserState(state);
+  return toBinary(UserStateSchema, whole).length > MAX_STATE_BYTES
+    ? fromUserState({ ...state, states: NO_STATES })
+    : whole;
 }
 
-function shorten(text: string): string {
-  return text.length <= MAX_TEXT ? text : `${text.slice(0, MAX_TEXT).replace(/[\ud800-\udbff]$/, "")}…`;
+function shorten(text: string, maxBytes = MAX_TEXT_BYTES): string {
+  if (text.length * 3 <= maxBytes) return text;
+  const bytes = Buffer.from(text);
+  if (bytes.length <= maxBytes) return text;
+  // What is left of a character that was cut in two decodes as U+FFFD.
+  return `${bytes
+    .subarray(0, maxBytes - 3)
+    .toString()
+    .replace(/\ufffd+$/, "")}…`;
 }

@@ -59,9 +59,9 @@ export async function startServer(
     maxBacklogBytes: settings.readerBuffer,
     laggingTimeoutMs: settings.laggingTimeout,
     schedule: setImmediate,
-    onTooSlow: (reader) => {
-      log.warn({ user: reader.options.userId }, "reader dropped: it read nothing");
-      service.readerTooSlow(reader);
+    onDropped: (reader, { reason }) => {
+      log.warn({ user: reader.options.userId, reason }, "reader dropped");
+      service.readerDropped(reader);
     },
   });
   const service: PresenceService = new PresenceService({
@@ -79,6 +79,10 @@ export async function startServer(
     },
   });
   let metrics: Metrics | undefined;
+  const onCall = (method: string, reason: string, seconds: number): void => {
+    metrics?.onCall(method, reason, seconds);
+    log.debug({ method, reason, ms: Math.round(seconds * 1e6) / 1e3 }, "call");
+  };
   const grpc = new GrpcServer({
     service,
     clock,
@@ -86,10 +90,7 @@ export async function startServer(
     keepaliveTimeoutMs: settings.keepaliveTimeout,
     maxRequestBytes: settings.maxRequestBytes,
     onError: (error, method) => log.error({ err: error, method }, "call failed inside"),
-    onCall: (method, reason, seconds) => {
-      metrics?.onCall(method, reason, seconds);
-      if (log.isLevelEnabled("debug")) log.debug({ method, reason, ms: Math.round(seconds * 1e6) / 1e3 }, "call");
-    },
+    onCall: settings.metrics || log.isLevelEnabled("debug") ? onCall : undefined,
   });
 
   const stop = async (): Promise<boolean> => {

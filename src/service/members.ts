@@ -48,7 +48,9 @@ export class Members {
   async run(channel: ChannelId, userId: string, command: Command): Promise<Result> {
     const { engine, clock, rules } = this.options;
     for (let tries = 0; tries < MAX_TRIES; tries++) {
-      const read = await engine.read(channel, userId);
+      // An engine that answers at once is not waited for: each wait is a promise more.
+      const reading = engine.read(channel, userId);
+      const read = reading instanceof Promise ? await reading : reading;
       const now = clock.now();
       const outcome = apply(read.member, command, now, rules, read.elsewhere);
       if (outcome.unchanged) {
@@ -56,7 +58,8 @@ export class Members {
       }
       const dependsOnElsewhere =
         outcome.pending !== read.member.pending || (command.kind === "join" && read.member.sessions.length === 0);
-      const committed = await engine.commit({ channel, read, outcome, wall: now.wall, dependsOnElsewhere });
+      const committing = engine.commit({ channel, read, outcome, wall: now.wall, dependsOnElsewhere });
+      const committed = committing instanceof Promise ? await committing : committing;
       if (committed !== "conflict") {
         this.#committed(channel, read, committed);
         for (const ended of outcome.ended) this.options.onEnded(ended);

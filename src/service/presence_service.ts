@@ -7,9 +7,9 @@ import type { Hub } from "../fanout/hub.js";
 import type { EventCodec, Sink } from "../fanout/ports.js";
 import type { Reader } from "../fanout/reader.js";
 import { PresenceError } from "../model/errors.js";
-import { unseenState } from "../model/user_state.js";
 import type { Clock } from "../time/clock.js";
 import { fromPosition, fromUserState, toChannelId, toMs, toRevision } from "../wire/messages.js";
+import type { Written } from "../wire/write_response.js";
 import { actingUser, type Caller, namedUser } from "./caller.js";
 import { Members, type Result } from "./members.js";
 import { Queries } from "./queries.js";
@@ -30,7 +30,8 @@ export interface PresenceServiceOptions {
 }
 
 /**
- * The use cases: one method for each RPC of the contract, on requests that have been validated.
+ * The use cases: one method for each RPC of the contract, on requests that have been validated. A write answers with
+ * the domain's own words, which are encoded once the transport is known.
  *
  * Knows no transport. Each throws a PresenceError when the call is refused; then nothing has changed (S22).
  */
@@ -59,7 +60,7 @@ export class PresenceService {
   }
 
   /** S9, S11, S12, S14. */
-  async setState(caller: Caller, request: pb.SetStateRequest): Promise<pb.SetStateResponse> {
+  async setState(caller: Caller, request: pb.SetStateRequest): Promise<Written> {
     const userId = actingUser(caller, request.userId);
     const result = await this.#members.run(toChannelId(request.channel!), userId, {
       kind: "set",
@@ -67,7 +68,7 @@ export class PresenceService {
       replace: request.replace,
       expectedRevision: request.expectedRevision === undefined ? undefined : toRevision(request.expectedRevision),
     });
-    return create(pb.SetStateResponseSchema, written(result));
+    return written(result);
   }
 
   /** S13. */
@@ -84,13 +85,13 @@ export class PresenceService {
   }
 
   /** S10, S11. */
-  async removeState(caller: Caller, request: pb.RemoveStateRequest): Promise<pb.RemoveStateResponse> {
+  async removeState(caller: Caller, request: pb.RemoveStateRequest): Promise<Written> {
     const userId = actingUser(caller, request.userId);
     const result = await this.#members.run(toChannelId(request.channel!), userId, {
       kind: "remove",
       keys: request.keys,
     });
-    return create(pb.RemoveStateResponseSchema, written(result));
+    return written(result);
   }
 
   /** S1 to S8, S15, S16: joins, and writes the channel's events to `sink` until it is closed. */
@@ -119,8 +120,11 @@ export class PresenceService {
       resume: undefined,
       initialStates: request.initialStates,
     });
-    const { state, position } = written(result);
-    return create(pb.JoinChannelResponseSchema, { sessionId: result.outcome.joined!.session.id, state, position });
+    return create(pb.JoinChannelResponseSchema, {
+      sessionId: result.outcome.joined!.session.id,
+      state: fromUserState(written(result).state),
+      position: fromPosition(result.position),
+    });
   }
 
   /** S17. Refused as a whole when one of the sessions is another user's than the caller. */
@@ -152,9 +156,9 @@ export class PresenceService {
     return create(pb.LeaveChannelResponseSchema);
   }
 
-  /** A reader was ended by the fan-out because it read nothing: its session is a drop (S3, S16a). */
-  readerTooSlow(reader: Reader): void {
-    this.#subscriber.readerTooSlow(reader);
+  /** The fan-out ended a reader: its session is a drop (S3, S16a). */
+  readerDropped(reader: Reader): void {
+    this.#subscriber.readerDropped(reader);
   }
 
   /** Sends all streams away, and refuses new ones (S24). Their sessions stay present for their grace. */
@@ -190,12 +194,9 @@ export class PresenceService {
   }
 }
 
-/** The fields of a response to a write: the whole state, whether it waits for a join, and where the channel stands. */
-function written({ member, position }: Result): {
-  state: ReturnType<typeof fromUserState>;
-  pending: boolean;
-  position: ReturnType<typeof fromPosition>;
-} {
-  const state = member.presence?.state ?? unseenState(member.userId, pendingStates(member));
-  return { state: fromUserState(state), pending: !member.presence, position: fromPosition(position) };
+/** The answer to a write: the whole state, whether it waits for a join, and where the channel stands. */
+function written({ member, position }: Result): Written {
+  const waiting = { userId: member.userId, states: pendingStates(member), revision: 0 };
+  const state = member.presence?.state ?? { ...waiting, updateTime: undefined, joinTime: undefined };
+  return { state, pending: !member.presence, position };
 }

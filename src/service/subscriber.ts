@@ -73,7 +73,7 @@ export class Subscriber {
   }
 
   /** The fan-out gave a reader up; its stream is over, its session is a drop. */
-  readerTooSlow(reader: Reader): void {
+  readerDropped(reader: Reader): void {
     this.#byReader.get(reader)?.dropped();
   }
 

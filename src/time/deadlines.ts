@@ -3,6 +3,9 @@ import type { Clock, Timer } from "./clock.js";
 /** How many deadlines are handled before other work gets its turn. */
 const BATCH = 500;
 
+/** Slots of cancelled deadlines that may stay in the heap, beside as many as there are deadlines. */
+const SPARE_SLOTS = 32;
+
 /**
  * The scheduling fact about one key. A heap slot is only ever moved earlier; a deadline that was put off is found out
  * when its slot comes up, which makes renewing a lease a single assignment.
@@ -61,6 +64,7 @@ export class Deadlines<K> {
       this.#entries.set(key, created);
       this.#push({ at: tick, entry: created });
     }
+    if (this.#heap.length > 2 * this.#entries.size + SPARE_SLOTS) this.#rebuild();
     this.#arm();
   }
 
@@ -102,6 +106,15 @@ export class Deadlines<K> {
       this.onDue(entry.key);
     }
     this.#arm();
+  }
+
+  /** Drops the slots that count no more, which would otherwise stay until their time comes. */
+  #rebuild(): void {
+    this.#heap.length = 0;
+    for (const entry of this.#entries.values()) {
+      entry.slotAt = entry.dueAt;
+      this.#push({ at: entry.slotAt, entry });
+    }
   }
 
   #push(slot: Slot<K>): void {

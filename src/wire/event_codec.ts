@@ -3,6 +3,7 @@ import type { ChannelCodec, EventCodec, Piece, SnapshotChunk, StateBytes, Terms 
 import type { ChannelId } from "../model/channel_id.js";
 import type { Delta, StateDelta } from "../model/delta.js";
 import type { UserState } from "../model/user_state.js";
+import { Scratch } from "./scratch.js";
 
 /*
  * Written by hand, field by field, because an event's parts are encoded at different moments and laid together as
@@ -25,9 +26,15 @@ export const eventCodec: EventCodec = {
   state: encodeUserState,
 };
 
+const states = new Scratch();
+const events = new Scratch();
+
 /** The body of a `UserState` message. */
 export function encodeUserState(state: UserState): StateBytes {
-  const writer = new BinaryWriter();
+  return states.encode((writer) => userState(writer, state));
+}
+
+function userState(writer: BinaryWriter, state: UserState): void {
   if (state.userId !== "") writer.tag(1, WireType.LengthDelimited).string(state.userId);
   for (const key of Object.keys(state.states)) {
     writer.tag(2, WireType.LengthDelimited).fork();
@@ -38,7 +45,6 @@ export function encodeUserState(state: UserState): StateBytes {
   if (state.revision !== 0) writer.tag(3, WireType.Varint).uint64(state.revision);
   if (state.updateTime !== undefined) writeTime(writer, 4, state.updateTime);
   if (state.joinTime !== undefined) writeTime(writer, 5, state.joinTime);
-  return writer.finish();
 }
 
 class ProtoChannelCodec implements ChannelCodec {
@@ -58,42 +64,43 @@ class ProtoChannelCodec implements ChannelCodec {
     this.#epoch = new BinaryWriter().tag(1, WireType.LengthDelimited).string(epoch).finish();
   }
 
-  delta(delta: Delta, state: StateBytes | undefined): Piece {
-    const writer = this.#begin(delta.revision, delta.time, delta.userId);
-    writer.tag(KIND[delta.kind], WireType.LengthDelimited).fork();
-    if (delta.kind === "state") stateChanged(writer, delta, state ?? encodeUserState(delta.state));
-    else writer.tag(1, WireType.Varint).uint32(delta.occupancy);
-    return writer.join().join().finish();
+  delta(delta: Delta, given: StateBytes | undefined): Piece {
+    const state = given ?? (delta.kind === "state" ? encodeUserState(delta.state) : undefined);
+    return this.#event(delta.revision, delta.time, delta.userId, KIND[delta.kind], (writer) => {
+      if (delta.kind === "state") stateChanged(writer, delta, state!);
+      else writer.tag(1, WireType.Varint).uint32(delta.occupancy);
+    });
   }
 
   subscribed(terms: Terms, revision: number, time: number): Piece {
-    const writer = this.#begin(revision, time, "");
-    writer.tag(KIND.subscribed, WireType.LengthDelimited).fork();
-    writer.tag(1, WireType.LengthDelimited).string(terms.sessionId);
-    writeTime(writer, 2, terms.presenceTimeoutMs);
-    if (terms.resumed) writer.tag(3, WireType.Varint).bool(true);
-    writer.tag(4, WireType.Varint).uint32(terms.occupancy);
-    return writer.join().join().finish();
+    return this.#event(revision, time, "", KIND.subscribed, (writer) => {
+      writer.tag(1, WireType.LengthDelimited).string(terms.sessionId);
+      writeTime(writer, 2, terms.presenceTimeoutMs);
+      if (terms.resumed) writer.tag(3, WireType.Varint).bool(true);
+      writer.tag(4, WireType.Varint).uint32(terms.occupancy);
+    });
   }
 
   snapshot({ users, revision, time, occupancy, last }: SnapshotChunk): Piece {
-    const writer = this.#begin(revision, time, "");
-    writer.tag(KIND.snapshot, WireType.LengthDelimited).fork();
-    for (const user of users) writer.tag(1, WireType.LengthDelimited).bytes(user);
-    if (last) writer.tag(2, WireType.Varint).bool(true);
-    writer.tag(3, WireType.Varint).uint32(occupancy);
-    return writer.join().join().finish();
+    return this.#event(revision, time, "", KIND.snapshot, (writer) => {
+      for (const user of users) writer.tag(1, WireType.LengthDelimited).bytes(user);
+      if (last) writer.tag(2, WireType.Varint).bool(true);
+      writer.tag(3, WireType.Varint).uint32(occupancy);
+    });
   }
 
-  /** Everything that an event has before its kind. */
-  #begin(revision: number, wall: number, userId: string): BinaryWriter {
-    const writer = new BinaryWriter().tag(EVENTS, WireType.LengthDelimited).fork().raw(this.#channel);
-    writer.tag(EVENT.position, WireType.LengthDelimited).fork().raw(this.#epoch);
-    if (revision !== 0) writer.tag(2, WireType.Varint).uint64(revision);
-    writer.join();
-    writeTime(writer, EVENT.time, wall);
-    if (userId !== "") writer.tag(EVENT.userId, WireType.LengthDelimited).string(userId);
-    return writer;
+  #event(revision: number, time: number, userId: string, kind: number, body: (writer: BinaryWriter) => void): Piece {
+    return events.encode((writer) => {
+      writer.tag(EVENTS, WireType.LengthDelimited).fork().raw(this.#channel);
+      writer.tag(EVENT.position, WireType.LengthDelimited).fork().raw(this.#epoch);
+      if (revision !== 0) writer.tag(2, WireType.Varint).uint64(revision);
+      writer.join();
+      writeTime(writer, EVENT.time, time);
+      if (userId !== "") writer.tag(EVENT.userId, WireType.LengthDelimited).string(userId);
+      writer.tag(kind, WireType.LengthDelimited).fork();
+      body(writer);
+      writer.join().join();
+    });
   }
 }
 

@@ -1,11 +1,4 @@
-import {
-  type CallOptions,
-  ClientError,
-  type ClientMiddlewareCall,
-  createChannel,
-  createClientFactory,
-  Metadata,
-} from "nice-grpc";
+import { ClientError, type ClientMiddleware, createChannel, createClientFactory, Metadata } from "nice-grpc";
 import { ChannelType } from "../../gen/presence/v1/presence_pb.js";
 import { PresenceService } from "../../gen/presence/v1/presence_service_pb.js";
 import { serviceDefinitionOf } from "../../src/client/service_definition.js";
@@ -15,16 +8,6 @@ const definition = serviceDefinitionOf(PresenceService);
 /** The plain generated client: what a team without our client library has. */
 export type GeneratedClient = ReturnType<typeof connect>["client"];
 
-/** Opens a connection of its own to a server, with or without a name in the metadata. Close `channel` at the end. */
-export function connect(address: string, userId?: string) {
-  const channel = createChannel(address, undefined, { "grpc.use_local_subchannel_pool": 1 });
-  const metadata = userId === undefined ? undefined : Metadata({ "x-user-id": userId });
-  const client = createClientFactory()
-    .use(keepTrailer)
-    .create(definition, channel, metadata ? { "*": { metadata } } : undefined);
-  return { client, channel };
-}
-
 const trailers = new WeakMap<ClientError, Metadata>();
 
 /** The trailing metadata that came with an error. */
@@ -32,10 +15,7 @@ export function trailerOf(error: ClientError): Metadata | undefined {
   return trailers.get(error);
 }
 
-async function* keepTrailer<Request, Response>(
-  call: ClientMiddlewareCall<Request, Response>,
-  options: CallOptions,
-): AsyncGenerator<Response, Awaited<Response> | undefined | void, undefined> {
+const keepTrailer: ClientMiddleware = async function* (call, options) {
   let trailer: Metadata | undefined;
   try {
     return yield* call.next(call.request, {
@@ -48,6 +28,16 @@ async function* keepTrailer<Request, Response>(
     if (error instanceof ClientError && trailer) trailers.set(error, trailer);
     throw error;
   }
+};
+
+/** Opens a connection of its own to a server, with or without a name in the metadata. Close `channel` at the end. */
+export function connect(address: string, userId?: string) {
+  const channel = createChannel(address, undefined, { "grpc.use_local_subchannel_pool": 1 });
+  const metadata = userId === undefined ? undefined : Metadata({ "x-user-id": userId });
+  const client = createClientFactory()
+    .use(keepTrailer)
+    .create(definition, channel, metadata ? { "*": { metadata } } : undefined);
+  return { client, channel };
 }
 
 /** A channel of type MESSAGE. */

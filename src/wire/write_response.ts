@@ -1,0 +1,36 @@
+import { type BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
+import type { Position } from "../model/position.js";
+import type { UserState } from "../model/user_state.js";
+import { encodeUserState } from "./event_codec.js";
+import { Scratch } from "./scratch.js";
+
+/** What a write made of a state: the answer to SetState and RemoveState. */
+export interface Written {
+  /** The whole state after the call. */
+  readonly state: UserState;
+  /** The user is not present; the state waits for its join (S12). */
+  readonly pending: boolean;
+  readonly position: Position;
+}
+
+const scratch = new Scratch();
+
+/**
+ * SetStateResponse and RemoveStateResponse, which are alike, written by hand: the answer to the one call that is made
+ * over and over, at a third of what making and encoding a message costs.
+ */
+export function encodeWritten({ state, pending, position }: Written): Uint8Array {
+  const stateBytes = encodeUserState(state);
+  return scratch.encode((writer) => {
+    writer.tag(1, WireType.LengthDelimited).bytes(stateBytes);
+    if (pending) writer.tag(2, WireType.Varint).bool(true);
+    writer.tag(3, WireType.LengthDelimited).fork();
+    writePosition(writer, position);
+    writer.join();
+  });
+}
+
+function writePosition(writer: BinaryWriter, { epoch, revision }: Position): void {
+  if (epoch !== "") writer.tag(1, WireType.LengthDelimited).string(epoch);
+  if (revision !== 0) writer.tag(2, WireType.Varint).uint64(revision);
+}
