@@ -1,28 +1,25 @@
-import { constants, type ServerHttp2Stream } from "node:http2";
 import type { ServerWritableStream } from "@grpc/grpc-js";
 import type { Sink } from "../fanout/ports.js";
 import type { PresenceError } from "../model/errors.js";
 import { toServiceError } from "./status.js";
 
-/**
- * Most bytes that are handed to grpc-js before a reader counts as slow. grpc-js itself counts messages (16), which
- * says nothing of their size.
- */
-const MAX_UNSENT_BYTES = 128 * 1024;
+/** Most bytes that are handed to the transport before a reader counts as slow. */
+export const MAX_UNSENT_BYTES = 128 * 1024;
 
-/** One open server-streaming call, as the fan-out sees it. */
+/** An open server-streaming call as the fan-out sees it, through what grpc-js offers in public. */
 export class CallSink implements Sink {
   onDrain: () => void = () => {};
   #unsent = 0;
 
   constructor(
     private readonly call: ServerWritableStream<Buffer, Buffer>,
-    /** Cuts the connection: the last resort where the stream alone cannot be ended. */
+    /** Cuts the connection: the only way to end a stream that takes nothing. */
     private readonly cutConnection: () => void,
   ) {
     call.on("drain", () => this.onDrain());
   }
 
+  /** grpc-js itself counts messages (16), which says nothing of their size. */
   write(message: Uint8Array): boolean {
     const { call } = this;
     const buffer = Buffer.isBuffer(message) ? message : Buffer.from(message.buffer, message.byteOffset, message.length);
@@ -38,14 +35,8 @@ export class CallSink implements Sink {
     else this.call.end();
   }
 
-  /**
-   * grpc-js sends a status only after all that was written, which a client that reads nothing never takes; so the
-   * HTTP/2 stream below is reset. It has no public name; where it is not to be found, the connection is cut.
-   */
   abort(error: PresenceError): void {
     this.end(error);
-    const { stream } = (this.call as unknown as { call?: { stream?: Partial<ServerHttp2Stream> } }).call ?? {};
-    if (typeof stream?.close === "function") stream.close(constants.NGHTTP2_CANCEL);
-    else this.cutConnection();
+    this.cutConnection();
   }
 }

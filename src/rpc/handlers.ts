@@ -12,9 +12,9 @@ import type { PresenceService } from "../service/presence_service.js";
 import type { StreamEnd } from "../service/subscriber.js";
 import { decodeRequest } from "../wire/decode.js";
 import { encodeWritten } from "../wire/write_response.js";
-import { CallSink } from "./call_sink.js";
 import type { Connections } from "./connections.js";
 import { toServiceError } from "./status.js";
+import { Framer, sinkOf } from "./stream_sink.js";
 
 /** What the handlers stand on. */
 export interface HandlersOptions {
@@ -78,10 +78,11 @@ function report({ onCall }: HandlersOptions, name: string, reason: string, began
 function subscribeHandler(options: HandlersOptions): handleServerStreamingCall<Buffer, Buffer> {
   const { service, connections } = options;
   const { name, input } = pb.PresenceService.method.subscribePresence;
+  const framer = new Framer();
   return async (call) => {
     const began = options.onCall && performance.now();
     const peer = call.getPeer();
-    const sink = new CallSink(call, () => connections.destroy(peer));
+    const sink = sinkOf(call, framer, () => connections.destroy(peer));
     const gone = streamEnd(call, peer, connections);
     let reason = "OK";
     try {

@@ -1,0 +1,79 @@
+import { constants, type ServerHttp2Stream } from "node:http2";
+import { Metadata, type ServerWritableStream } from "@grpc/grpc-js";
+import type { Sink } from "../fanout/ports.js";
+import type { PresenceError } from "../model/errors.js";
+import { CallSink, MAX_UNSENT_BYTES } from "./call_sink.js";
+
+/** Before each message of gRPC: whether it is compressed, and its length. */
+const PREFIX_BYTES = 5;
+
+/**
+ * Puts gRPC's prefix before messages. A batch is written to all readers of a channel one after the other, so remembering
+ * the last one is enough to do it once for all of them.
+ */
+export class Framer {
+  #message: Uint8Array | undefined;
+  #framed: Buffer = Buffer.alloc(0);
+
+  /** The message with its prefix; the same memory for the same message. */
+  frame(message: Uint8Array): Buffer {
+    if (message !== this.#message) {
+      const framed = Buffer.allocUnsafeSlow(PREFIX_BYTES + message.length);
+      framed.writeUInt8(0, 0);
+      framed.writeUInt32BE(message.length, 1);
+      framed.set(message, PREFIX_BYTES);
+      this.#message = message;
+      this.#framed = framed;
+    }
+    return this.#framed;
+  }
+}
+
+/**
+ * An open server-streaming call whose messages go straight to its HTTP/2 stream: all readers share one buffer, and what
+ * is unsent is known in bytes. Headers and status still go through grpc-js.
+ */
+class StreamSink implements Sink {
+  onDrain: () => void = () => {};
+  #begun = false;
+
+  constructor(
+    private readonly call: ServerWritableStream<Buffer, Buffer>,
+    private readonly stream: ServerHttp2Stream,
+    private readonly framer: Framer,
+    private readonly inPublic: CallSink,
+  ) {
+    stream.on("drain", () => this.onDrain());
+  }
+
+  write(message: Uint8Array): boolean {
+    const { stream } = this;
+    if (stream.destroyed || stream.closed) return true;
+    if (!this.#begun) {
+      this.#begun = true;
+      this.call.sendMetadata(new Metadata());
+    }
+    return stream.write(this.framer.frame(message)) || stream.writableLength <= MAX_UNSENT_BYTES;
+  }
+
+  end(error: PresenceError | undefined): void {
+    this.inPublic.end(error);
+  }
+
+  /** grpc-js sends a status only after all that was written, which a client that reads nothing never takes. */
+  abort(error: PresenceError): void {
+    this.inPublic.end(error);
+    this.stream.close(constants.NGHTTP2_CANCEL);
+  }
+}
+
+/**
+ * The sink of a call: straight to the HTTP/2 stream below it where that is found, which has no public name, and by the
+ * call itself otherwise.
+ */
+export function sinkOf(call: ServerWritableStream<Buffer, Buffer>, framer: Framer, cutConnection: () => void): Sink {
+  const inPublic = new CallSink(call, cutConnection);
+  const { stream } = (call as unknown as { call?: { stream?: ServerHttp2Stream } }).call ?? {};
+  const isStream = typeof stream?.write === "function" && typeof stream.close === "function";
+  return isStream ? new StreamSink(call, stream, framer, inPublic) : inPublic;
+}
