@@ -129,6 +129,8 @@ for (const [name, open] of WAYS) {
       await subscribe();
       sink.write(Buffer.from("somebody"));
       assert.equal(String((await nextEvent(responses, "data"))[0]), "somebody");
+      sink.end(undefined);
+      await once(responses, "status");
     });
   });
 }
