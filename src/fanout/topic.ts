@@ -62,17 +62,20 @@ export class Topic implements ReaderHost {
     for (const state of snapshot.users) this.#seen.set(state.userId, { state, bytes: undefined });
     const early = this.#batch;
     this.#batch = [];
-    this.onDeltas(early.filter((delta) => delta.revision > this.#revision));
+    this.onDeltas(early);
     this.wantFlush();
   }
 
-  /** Takes in the deltas of one commit. */
+  /** Takes in the deltas of one commit. What the snapshot had already is news no more. */
   onDeltas(deltas: readonly Delta[]): void {
     for (const delta of deltas) {
+      if (this.#codec) {
+        if (delta.revision <= this.#revision) continue;
+        this.#see(delta);
+      }
       this.#batch.push(delta);
-      if (this.#codec) this.#see(delta);
     }
-    if (deltas.length > 0) this.wantFlush();
+    if (this.#batch.length > 0) this.wantFlush();
   }
 
   /** Adds a reader; its first events come with the next flush. */
@@ -184,7 +187,8 @@ export class Topic implements ReaderHost {
           revision,
           subscribed,
         );
-      } else {
+      } else if (this.#revision >= reader.options.revision) {
+        // Otherwise an engine far away has still to tell us of the reader's own join.
         reader.sendSnapshot(this.#currentSnapshot(), subscribed);
       }
     }

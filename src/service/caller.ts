@@ -15,6 +15,9 @@ export function callerFromMetadata(userId: string | undefined): Caller {
       limit: String(MAX_USER_ID_BYTES),
     });
   }
+  if (userId !== undefined && /\p{Cc}/u.test(userId)) {
+    throw invalidField("INVALID_USER_ID", "x-user-id", "must not hold control characters");
+  }
   return { userId };
 }
 

@@ -39,34 +39,58 @@ const RETRY_DEADLINE_MS = 1000;
  */
 export class Members {
   readonly #deadlines: Deadlines<string>;
+  /** Members for whom a command is being carried out, and who waits for its end. */
+  readonly #turns = new Map<string, (() => void)[]>();
 
   constructor(private readonly options: MembersOptions) {
     this.#deadlines = new Deadlines(options.clock, (key) => this.#expire(key));
   }
 
-  /** Carries out one command; throws a PresenceError, with nothing changed, if the rules refuse it. */
-  async run(channel: ChannelId, userId: string, command: Command): Promise<Result> {
-    const { engine, clock, rules } = this.options;
-    for (let tries = 0; tries < MAX_TRIES; tries++) {
-      // An engine that answers at once is not waited for: each wait is a promise more.
-      const reading = engine.read(channel, userId);
-      const read = reading instanceof Promise ? await reading : reading;
-      const now = clock.now();
-      const outcome = apply(read.member, command, now, rules, read.elsewhere);
-      if (outcome.unchanged) {
-        return { member: read.member, outcome, ...(await engine.summary(channel)) };
+  /**
+   * Carries out one command; throws a PresenceError, with nothing changed, if the rules refuse it. `onCommitted` is
+   * called at once, before anybody can build on the commit.
+   *
+   * One at a time for a member: where an engine's answers overtake each other, so would what is made of them here.
+   */
+  async run(
+    channel: ChannelId,
+    userId: string,
+    command: Command,
+    onCommitted: (result: Result) => void = () => {},
+  ): Promise<Result> {
+    const key = memberKey(channelKey(channel), userId);
+    for (let waiting = this.#turns.get(key); waiting; waiting = this.#turns.get(key)) await nextTurn(waiting);
+    const waiting: (() => void)[] = [];
+    this.#turns.set(key, waiting);
+    try {
+      const { engine, clock, rules } = this.options;
+      for (let tries = 0; tries < MAX_TRIES; tries++) {
+        // An engine that answers at once is not waited for: each wait is a promise more.
+        const reading = engine.read(channel, userId);
+        const read = reading instanceof Promise ? await reading : reading;
+        const now = clock.now();
+        const outcome = apply(read.member, command, now, rules, read.elsewhere);
+        if (outcome.unchanged) {
+          return { member: read.member, outcome, ...(await engine.summary(channel)) };
+        }
+        const dependsOnElsewhere =
+          outcome.pending !== read.member.pending || (command.kind === "join" && read.member.sessions.length === 0);
+        const committing = engine.commit({ channel, read, outcome, wall: now.wall, dependsOnElsewhere });
+        const committed = committing instanceof Promise ? await committing : committing;
+        if (committed !== "conflict") {
+          this.#committed(key, read, committed);
+          for (const ended of outcome.ended) this.options.onEnded(ended);
+          const { member, position, occupancy } = committed;
+          const result = { member, outcome, position, occupancy };
+          onCommitted(result);
+          return result;
+        }
       }
-      const dependsOnElsewhere =
-        outcome.pending !== read.member.pending || (command.kind === "join" && read.member.sessions.length === 0);
-      const committing = engine.commit({ channel, read, outcome, wall: now.wall, dependsOnElsewhere });
-      const committed = committing instanceof Promise ? await committing : committing;
-      if (committed !== "conflict") {
-        this.#committed(channel, read, committed);
-        for (const ended of outcome.ended) this.options.onEnded(ended);
-        return { member: committed.member, outcome, position: committed.position, occupancy: committed.occupancy };
-      }
+      throw new PresenceError("PRESENCE_OUT_OF_SERVICE", "too many others write the same state", { retryAfterMs: 100 });
+    } finally {
+      this.#turns.delete(key);
+      for (const go of waiting) go();
     }
-    throw new PresenceError("PRESENCE_OUT_OF_SERVICE", "too many others write the same state", { retryAfterMs: 100 });
   }
 
   /** Stops waiting for deadlines. */
@@ -74,9 +98,9 @@ export class Members {
     this.#deadlines.clear();
   }
 
-  #committed(channel: ChannelId, read: MemberRecord, { member }: Committed): void {
+  #committed(key: string, read: MemberRecord, { member }: Committed): void {
     const next = nextDeadline(member);
-    if (next !== nextDeadline(read.member)) this.#deadlines.set(memberKey(channelKey(channel), member.userId), next);
+    if (next !== nextDeadline(read.member)) this.#deadlines.set(key, next);
   }
 
   #expire(key: string): void {
@@ -86,6 +110,10 @@ export class Members {
       this.#deadlines.set(key, this.options.clock.now().tick + RETRY_DEADLINE_MS);
     });
   }
+}
+
+function nextTurn(waiting: (() => void)[]): Promise<void> {
+  return new Promise((resolve) => waiting.push(resolve));
 }
 
 /** No name holds control characters, so NUL parts the two for certain. */

@@ -1,4 +1,5 @@
 import type * as pb from "../../gen/presence/v1/presence_service_pb.js";
+import type { Join } from "../channel/command.js";
 import type { StreamSession } from "../channel/member.js";
 import type { Engine } from "../engine/engine.js";
 import type { Hub } from "../fanout/hub.js";
@@ -47,7 +48,7 @@ export class Subscriber {
     if (this.#refusing) throw draining(settings.drainJitterMs);
     const channel = toChannelId(request.channel!);
     await this.#refuseForeignSession(userId, request.sessionId);
-    const result = await members.run(channel, userId, {
+    const join: Join = {
       kind: "join",
       sessionId: newSessionId(),
       session: {
@@ -57,11 +58,16 @@ export class Subscriber {
       },
       resume: request.sessionId === "" ? undefined : request.sessionId,
       initialStates: request.initialStates,
+    };
+    let attached: AttachedStream | undefined;
+    const result = await members.run(channel, userId, join, ({ outcome }) => {
+      const session = outcome.joined!.session as StreamSession;
+      const leaveOnCancel = request.leaveOnCancel ?? settings.leaveOnCancel;
+      attached = new AttachedStream(this.options, channel, userId, session, leaveOnCancel);
+      // Here and not later, so that whoever ends the session from now on finds its stream.
+      streams.add(session.id, attached);
     });
-    const session = result.outcome.joined!.session as StreamSession;
-    const leaveOnCancel = request.leaveOnCancel ?? settings.leaveOnCancel;
-    const stream = new AttachedStream(this.options, channel, userId, session, leaveOnCancel);
-    streams.add(session.id, stream);
+    const stream = attached!;
     try {
       stream.follow(await this.#attach(channel, userId, request, result, sink));
     } catch (error) {
@@ -69,6 +75,11 @@ export class Subscriber {
       throw error;
     }
     if (stream.reader) this.#byReader.set(stream.reader, stream);
+    // The fan-out may have given it up before we knew of it.
+    if (stream.reader?.state === "closed") stream.dropped();
+    // Going down may have begun while the engine was at work.
+    if (this.#refusing)
+      streams.end(result.outcome.joined!.session.id, stream.attachment, draining(settings.drainJitterMs));
     return stream;
   }
 
