@@ -65,6 +65,8 @@ describe("wire: page tokens (S19)", () => {
   });
 
   it("do not confuse where the query ends with where the cursor begins", () => {
-    assert.throws(() => tokens.open("a b", tokens.seal("a", "b c")), REFUSED);
+    const mac = Buffer.from(tokens.seal("a b", "c"), "base64url").subarray(0, -1);
+    const forged = Buffer.concat([mac, Buffer.from("b c")]).toString("base64url");
+    assert.throws(() => tokens.open("a", forged), REFUSED);
   });
 });

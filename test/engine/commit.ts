@@ -1,0 +1,130 @@
+import assert from "node:assert/strict";
+import { stranger } from "../../src/channel/member.js";
+import { Bench, joining, type MakeEngine, OTHER_ROOM, ROOM, setting } from "./fixture.js";
+
+/** Reading and committing: compare-and-set for one user, one order for all of a channel. */
+export function commitTests(makeEngine: MakeEngine): void {
+  it("reads a user of whom nothing is known as a stranger", async () => {
+    const { engine } = await Bench.of(makeEngine);
+    const { member, elsewhere } = await engine.read(ROOM, "ann");
+    assert.deepEqual(member, stranger("ann"));
+    assert.deepEqual(elsewhere, { channels: 0, pendingPairs: 0 });
+    assert.equal(engine.stats().channels, 0);
+  });
+
+  it("reads what was committed", async () => {
+    const bench = await Bench.of(makeEngine);
+    const committed = await bench.do(ROOM, "ann", joining("one", { mood: "fine" }));
+    assert.deepEqual(
+      committed.deltas.map(({ kind, revision, occupancy, time }) => ({ kind, revision, occupancy, time })),
+      [
+        { kind: "join", revision: 1, occupancy: 1, time: 1000 },
+        { kind: "state", revision: 2, occupancy: 1, time: 1000 },
+      ],
+    );
+    assert.equal(committed.position.revision, 2);
+    assert.equal(committed.occupancy, 1);
+    assert.deepEqual((await bench.engine.read(ROOM, "ann")).member, committed.member);
+    assert.deepEqual(committed.member.presence?.state.states, { mood: "fine" });
+  });
+
+  it("refuses a commit on what somebody else has changed since, and changes nothing", async () => {
+    const bench = await Bench.of(makeEngine);
+    const first = await bench.engine.read(ROOM, "ann");
+    const second = await bench.engine.read(ROOM, "ann");
+    await bench.commit(ROOM, first, joining("one"));
+    assert.equal(await bench.commit(ROOM, second, joining("two")), "conflict");
+    const third = await bench.engine.read(ROOM, "ann");
+    await bench.set(ROOM, "ann", { mood: "fine" });
+    assert.equal(await bench.commit(ROOM, third, setting({ mood: "tired" })), "conflict");
+
+    const { member } = await bench.engine.read(ROOM, "ann");
+    assert.deepEqual(member.presence?.state.states, { mood: "fine" });
+    assert.deepEqual(
+      member.sessions.map(({ id }) => id),
+      ["one"],
+    );
+    assert.equal((await bench.engine.summary(ROOM)).position.revision, 2);
+  });
+
+  it("refuses a commit on a user who has left since, even one who has come back", async () => {
+    const bench = await Bench.of(makeEngine);
+    await bench.join(ROOM, "ann");
+    const read = await bench.engine.read(ROOM, "ann");
+    await bench.leave(ROOM, "ann");
+    assert.equal(await bench.commit(ROOM, read, setting({ mood: "fine" })), "conflict");
+    await bench.join(ROOM, "ann");
+    assert.equal(await bench.commit(ROOM, read, setting({ mood: "fine" })), "conflict");
+  });
+
+  it("lets users of one channel change at the same time", async () => {
+    const bench = await Bench.of(makeEngine);
+    const ann = await bench.engine.read(ROOM, "ann");
+    const bob = await bench.engine.read(ROOM, "bob");
+    assert.notEqual(await bench.commit(ROOM, ann, joining("one")), "conflict");
+    assert.notEqual(await bench.commit(ROOM, bob, joining("two")), "conflict");
+    assert.equal((await bench.engine.summary(ROOM)).occupancy, 2);
+  });
+
+  it("gives many writers at once revisions that are all different, without a gap", async () => {
+    const bench = await Bench.of(makeEngine);
+    const revisions: number[] = [];
+    const write = async (userId: string, value: string): Promise<void> => {
+      const committed = await bench.commit(ROOM, await bench.engine.read(ROOM, userId), setting({ value }));
+      if (committed === "conflict") await write(userId, value);
+      else revisions.push(...committed.deltas.map(({ revision }) => revision));
+    };
+    const users = ["ann", "bob", "cid", "dan"];
+    for (const userId of users) await bench.join(ROOM, userId);
+    await Promise.all([...Array(40).keys()].map((i) => write(users[i % users.length]!, String(i))));
+    assert.deepEqual(
+      revisions.sort((a, b) => a - b),
+      [...Array(40).keys()].map((i) => i + 5),
+    );
+  });
+
+  it("tells what the user has in other channels, and not what it has in this one", async () => {
+    const bench = await Bench.of(makeEngine);
+    await bench.join(ROOM, "ann");
+    await bench.join({ type: 2, name: "room" }, "ann");
+    await bench.set(OTHER_ROOM, "ann", { a: "1", b: "2" });
+    await bench.set({ type: 2, name: "other" }, "ann", { c: "3" });
+    const elsewhere = async (channel: typeof ROOM) => (await bench.engine.read(channel, "ann")).elsewhere;
+    assert.deepEqual(await elsewhere({ type: 1, name: "new" }), { channels: 2, pendingPairs: 3 });
+    assert.deepEqual(await elsewhere(ROOM), { channels: 1, pendingPairs: 3 });
+    assert.deepEqual(await elsewhere(OTHER_ROOM), { channels: 2, pendingPairs: 1 });
+    assert.deepEqual((await bench.engine.read(ROOM, "bob")).elsewhere, { channels: 0, pendingPairs: 0 });
+    await bench.leave(ROOM, "ann");
+    await bench.join(OTHER_ROOM, "ann");
+    assert.deepEqual(await elsewhere({ type: 1, name: "new" }), { channels: 2, pendingPairs: 1 });
+  });
+
+  it("refuses a commit that depends on other channels when the user has changed there", async () => {
+    const bench = await Bench.of(makeEngine);
+    const here = await bench.engine.read(ROOM, "ann");
+    await bench.join(OTHER_ROOM, "ann");
+    assert.equal(await bench.commit(ROOM, here, joining("one"), true), "conflict");
+    assert.notEqual(await bench.commit(ROOM, here, joining("one"), false), "conflict");
+
+    const pending = await bench.engine.read({ type: 2, name: "room" }, "ann");
+    await bench.set({ type: 2, name: "other" }, "ann", { a: "1" });
+    assert.equal(await bench.commit({ type: 2, name: "room" }, pending, setting({ a: "1" }), true), "conflict");
+  });
+
+  it("refuses a commit that depends on other channels when the user has left all and come back", async () => {
+    const bench = await Bench.of(makeEngine);
+    await bench.join(OTHER_ROOM, "ann");
+    const meanwhile = await bench.engine.read(ROOM, "ann");
+    await bench.leave(OTHER_ROOM, "ann");
+    await bench.set(OTHER_ROOM, "ann", { a: "1" });
+    assert.equal(await bench.commit(ROOM, meanwhile, joining("one"), true), "conflict");
+  });
+
+  it("keeps channels of the two types apart", async () => {
+    const bench = await Bench.of(makeEngine);
+    await bench.join(ROOM, "ann", { mood: "fine" });
+    const other = { type: 2 as const, name: ROOM.name };
+    assert.deepEqual((await bench.engine.read(other, "ann")).member, stranger("ann"));
+    assert.equal((await bench.engine.summary(other)).occupancy, 0);
+  });
+}

@@ -1,0 +1,57 @@
+import assert from "node:assert/strict";
+import { Bench, type MakeEngine, ROOM } from "./fixture.js";
+
+/** Nothing is kept for good (S23). */
+export function forgettingTests(makeEngine: MakeEngine): void {
+  it("S23 remembers an empty channel for as long as it may be resumed, and no longer", async () => {
+    const bench = await Bench.of(makeEngine, { resumeTtlMs: 1000 });
+    await bench.join(ROOM, "ann");
+    await bench.leave(ROOM, "ann");
+    const { position } = await bench.engine.summary(ROOM);
+    await bench.pass(999);
+    assert.equal((await bench.engine.replay(ROOM, { ...position, revision: 0 }))?.length, 2);
+    assert.equal(bench.engine.stats().channels, 1);
+    await bench.pass(1);
+    assert.equal(await bench.engine.replay(ROOM, { ...position, revision: 0 }), undefined);
+    assert.equal(bench.engine.stats().channels, 0);
+  });
+
+  it("S23 begins another life of a channel under another epoch, at revision 1", async () => {
+    const bench = await Bench.of(makeEngine, { resumeTtlMs: 1000 });
+    await bench.join(ROOM, "ann");
+    const first = (await bench.engine.summary(ROOM)).position;
+    await bench.leave(ROOM, "ann");
+    await bench.pass(1000);
+    await bench.join(ROOM, "ann");
+    const second = (await bench.engine.summary(ROOM)).position;
+    assert.notEqual(second.epoch, first.epoch);
+    assert.equal(second.revision, 1);
+    assert.equal(await bench.engine.replay(ROOM, first), undefined);
+  });
+
+  it("S23 goes on with the same life when somebody comes back in time", async () => {
+    const bench = await Bench.of(makeEngine, { resumeTtlMs: 1000 });
+    await bench.join(ROOM, "ann");
+    const { position } = await bench.engine.summary(ROOM);
+    await bench.leave(ROOM, "ann");
+    await bench.pass(999);
+    await bench.join(ROOM, "bob");
+    await bench.pass(5000);
+    assert.equal((await bench.engine.replay(ROOM, position))?.length, 2);
+  });
+
+  it("S23 does not forget a channel where somebody is, something waits, or somebody watches", async () => {
+    const bench = await Bench.of(makeEngine, { resumeTtlMs: 1000 });
+    const stop = await bench.engine.watch({ type: 1, name: "watched" }, () => {});
+    await bench.set({ type: 1, name: "pending" }, "ann", { mood: "fine" });
+    await bench.join({ type: 1, name: "joined" }, "ann");
+    await bench.pass(10_000);
+    assert.equal(bench.engine.stats().channels, 3);
+    await stop();
+    await bench.do({ type: 1, name: "pending" }, "ann", { kind: "remove", keys: [] });
+    await bench.leave({ type: 1, name: "joined" }, "ann");
+    await bench.pass(1000);
+    assert.deepEqual(bench.engine.stats(), { channels: 0, present: 0, sessions: 0 });
+    assert.deepEqual((await bench.engine.read(ROOM, "ann")).elsewhere, { channels: 0, pendingPairs: 0 });
+  });
+}

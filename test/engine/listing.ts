@@ -1,0 +1,122 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { property } from "../support/property.js";
+import { Bench, joining, type MakeEngine, OTHER_ROOM, ROOM } from "./fixture.js";
+
+/** Who is present: summary, snapshot and pages. */
+export function listingTests(makeEngine: MakeEngine): void {
+  it("knows a channel in which nothing ever happened as empty, at revision 0", async () => {
+    const { engine } = await Bench.of(makeEngine);
+    const { position, occupancy } = await engine.summary(ROOM);
+    assert.deepEqual([position.revision, occupancy], [0, 0]);
+    assert.deepEqual((await engine.snapshot(ROOM)).users, []);
+    assert.deepEqual((await engine.page(ROOM, 0, 10)).users, []);
+    assert.equal(engine.stats().channels, 0);
+  });
+
+  it("lists who is present in the order of joining, with states and position", async () => {
+    const bench = await Bench.of(makeEngine);
+    for (const userId of ["cid", "ann", "bob"]) await bench.join(ROOM, userId);
+    await bench.set(ROOM, "ann", { mood: "fine" });
+    await bench.set(ROOM, "stranger", { mood: "pending" });
+    await bench.join(OTHER_ROOM, "dan");
+    await bench.leave(ROOM, "cid");
+    await bench.join(ROOM, "cid");
+    const { users, position, occupancy } = await bench.engine.snapshot(ROOM);
+    assert.deepEqual(
+      users.map(({ userId, states }) => [userId, states]),
+      [
+        ["ann", { mood: "fine" }],
+        ["bob", {}],
+        ["cid", {}],
+      ],
+    );
+    assert.deepEqual([position.revision, occupancy], [6, 3]);
+    assert.deepEqual(await bench.engine.summary(ROOM), { position, occupancy });
+  });
+
+  it("lists a user last who was lost and joined again in one commit", async () => {
+    const bench = await Bench.of(makeEngine);
+    const sessionId = await bench.join(ROOM, "ann");
+    await bench.join(ROOM, "bob");
+    await bench.do(ROOM, "ann", { kind: "detach", sessionId, attachment: 0 });
+    bench.tick = 30_000;
+    const { deltas } = await bench.do(ROOM, "ann", joining("anew"));
+    assert.deepEqual(
+      deltas.map(({ kind }) => kind),
+      ["timeout", "join"],
+    );
+    const listed = [await bench.engine.snapshot(ROOM), await bench.engine.page(ROOM, 2, 10)];
+    assert.deepEqual(
+      listed.map(({ users }) => users.map(({ userId }) => userId)),
+      [["bob", "ann"], ["ann"]],
+    );
+  });
+
+  it("does not show a quiet session", async () => {
+    const bench = await Bench.of(makeEngine);
+    const session = { kind: "stream" as const, quiet: true, timeoutMs: 1000 };
+    const quiet = { kind: "join" as const, sessionId: "q", session, resume: undefined, initialStates: {} };
+    await bench.do(ROOM, "ann", quiet);
+    assert.deepEqual((await bench.engine.snapshot(ROOM)).users, []);
+    assert.equal((await bench.engine.summary(ROOM)).occupancy, 0);
+    assert.equal(bench.engine.stats().present, 0);
+    assert.equal(bench.engine.stats().sessions, 1);
+  });
+
+  it("S19 pages end where nobody is left", async () => {
+    const bench = await Bench.of(makeEngine);
+    for (const userId of ["ann", "bob", "cid", "dan"]) await bench.join(ROOM, userId);
+    const first = await bench.engine.page(ROOM, 0, 2);
+    assert.deepEqual(
+      first.users.map(({ userId }) => userId),
+      ["ann", "bob"],
+    );
+    assert.equal(first.occupancy, 4);
+    assert.ok(first.next !== undefined);
+    const second = await bench.engine.page(ROOM, first.next, 2);
+    assert.deepEqual(
+      second.users.map(({ userId }) => userId),
+      ["cid", "dan"],
+    );
+    assert.equal(second.next, undefined);
+  });
+
+  const users = ["a", "b", "c", "d", "e", "f", "g", "h"];
+  const change = fc.record({ userId: fc.constantFrom(...users), kind: fc.constantFrom("join", "leave", "set") });
+  const rounds = fc.array(fc.array(change, { maxLength: 4 }), { minLength: 12, maxLength: 12 });
+
+  property(
+    "S19 pages neither repeat nor skip a user that stays, whatever happens in between",
+    [fc.subarray(users), fc.integer({ min: 1, max: 4 }), rounds],
+    async (present, limit, rounds) => {
+      const bench = await Bench.of(makeEngine);
+      for (const userId of present) await bench.join(ROOM, userId);
+      const stayed = new Set(present);
+      const now = new Set(present);
+      const listed: string[] = [];
+      let next: number | undefined = 0;
+      for (const changes of rounds) {
+        const page = await bench.engine.page(ROOM, next, limit);
+        assert.ok(page.users.length <= limit);
+        listed.push(...page.users.map(({ userId }) => userId));
+        next = page.next;
+        if (next === undefined) break;
+        for (const { userId, kind } of changes) {
+          if (kind === "set" && now.has(userId)) await bench.set(ROOM, userId, { x: String(listed.length) });
+          if (kind === "join" && !now.has(userId)) {
+            await bench.join(ROOM, userId);
+            now.add(userId);
+          }
+          if (kind === "leave" && now.delete(userId)) {
+            await bench.leave(ROOM, userId);
+            stayed.delete(userId);
+          }
+        }
+      }
+      if (next !== undefined) return;
+      for (const userId of stayed)
+        assert.equal(listed.filter((id) => id === userId).length, 1, `${userId} in ${listed}`);
+    },
+  );
+}
