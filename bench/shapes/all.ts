@@ -1,0 +1,21 @@
+import { EMPTY_CHANNELS } from "./empty_channels.js";
+import { FAN_OUTS } from "./fan_outs.js";
+import { IDLE_MEMBERS } from "./idle_members.js";
+import { IDLE_READER } from "./idle_reader.js";
+import { JOIN_GROWTH } from "./join_growth.js";
+import { JOIN_STORM } from "./join_storm.js";
+import type { Shape } from "./shape.js";
+import { STEADY } from "./steady.js";
+import { UNARY } from "./unary.js";
+
+/** Every shape, in the order of the page. */
+export const SHAPES: readonly Shape[] = [
+  ...FAN_OUTS,
+  STEADY,
+  UNARY,
+  JOIN_STORM,
+  JOIN_GROWTH,
+  IDLE_READER,
+  IDLE_MEMBERS,
+  EMPTY_CHANNELS,
+];
