@@ -47,7 +47,8 @@ interface Channel {
 
 /** What a user has over all channels. */
 interface User {
-  readonly channels: Map<ChannelKey, Channel>;
+  /** In no order. Few for each user, and very many users: a list is smaller than a map. */
+  readonly channels: Channel[];
   joinedChannels: number;
   pendingPairs: number;
   /** Another one whenever one of the two above changes; never used twice, not even by a user who was forgotten. */
@@ -146,7 +147,7 @@ export class MemoryEngine implements Engine {
   }
 
   placesOf(userId: string): readonly UserPlace[] {
-    const channels = [...(this.#users.get(userId)?.channels.values() ?? [])];
+    const channels = [...(this.#users.get(userId)?.channels ?? [])];
     channels.sort((a, b) => (a.key < b.key ? -1 : 1));
     return channels.map(({ id, members }) => ({ channel: id, member: members.get(userId)! }));
   }
@@ -209,13 +210,14 @@ export class MemoryEngine implements Engine {
     if (joined === 0 && pairs === 0 && known === !isForgettable(before)) return;
 
     const { userId } = after;
-    const user = this.#users.get(userId) ?? { channels: new Map(), joinedChannels: 0, pendingPairs: 0, version: 0 };
+    const user = this.#users.get(userId) ?? { channels: [], joinedChannels: 0, pendingPairs: 0, version: 0 };
     user.joinedChannels += joined;
     user.pendingPairs += pairs;
     user.version = ++this.#lastUserVersion;
-    if (known) user.channels.set(channel.key, channel);
-    else user.channels.delete(channel.key);
-    if (user.channels.size === 0) this.#users.delete(userId);
+    const index = user.channels.indexOf(channel);
+    if (known && index < 0) user.channels.push(channel);
+    if (!known && index >= 0) user.channels.splice(index, 1);
+    if (user.channels.length === 0) this.#users.delete(userId);
     else this.#users.set(userId, user);
   }
 

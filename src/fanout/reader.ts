@@ -61,28 +61,44 @@ export interface ReaderHost {
   join(pieces: readonly Piece[]): Uint8Array[];
   /** Asks for `Topic.flush` in this turn, for a reader that waits for a snapshot. */
   wantFlush(): void;
+  /** So many events were written to this reader alone. */
+  onDelivered(events: number): void;
   /** The reader goes from one state into another. */
   onTransition(reader: Reader, from: ReaderStateName, to: ReaderStateName): void;
   /** The reader took something off what was waiting for it, or began to wait again. */
   onProgress(reader: Reader): void;
 }
 
+// One object for all readers of a kind: most readers are live, and there may be very many.
+const LIVE: ReaderState = { name: "live" };
+const CLOSED: ReaderState = { name: "closed" };
+const WANTS_SNAPSHOT: ReaderState = { name: "resyncing", sending: undefined, blocked: false };
+const BLOCKED: ReaderState = { name: "resyncing", sending: undefined, blocked: true };
+
 /** One subscriber of a channel's events: decides what is written to its stream, and when. */
 export class Reader {
-  #state: ReaderState = { name: "resyncing", sending: undefined, blocked: false };
-  /** SUBSCRIBED was written. */
-  #opened = false;
-  #missed: ReaderOptions["missed"];
+  readonly userId: string;
+  readonly includeSelf: boolean;
+  #state: ReaderState = WANTS_SNAPSHOT;
+  /** What SUBSCRIBED is made of, until it is written; then nobody needs it any more. */
+  #opening: ReaderOptions | undefined;
   /** Nothing up to this revision may be written to it from a batch; set when it becomes live. */
   #position = 0;
 
   constructor(
-    readonly options: ReaderOptions,
+    options: ReaderOptions,
     private readonly sink: Sink,
     private readonly host: ReaderHost,
   ) {
-    this.#missed = options.missed;
+    this.userId = options.userId;
+    this.includeSelf = options.includeSelf;
+    this.#opening = options;
     sink.onDrain = () => this.#drained();
+  }
+
+  /** What its stream has to begin with; `undefined` once it has begun. */
+  get opening(): ReaderOptions | undefined {
+    return this.#opening;
   }
 
   get state(): ReaderStateName {
@@ -106,14 +122,7 @@ export class Reader {
 
   /** Whether a change of `userId` is one that it hears (S6). */
   hears(userId: string): boolean {
-    return this.options.includeSelf || userId !== this.options.userId;
-  }
-
-  /** What it missed while it was away; asked for once, because what is missed later is another matter. */
-  takeMissed(): ReaderOptions["missed"] {
-    const missed = this.#missed;
-    this.#missed = undefined;
-    return missed;
+    return this.includeSelf || userId !== this.userId;
   }
 
   /** Writes a batch. Only for a live reader. */
@@ -130,7 +139,7 @@ export class Reader {
     if (state.name === "lagging") {
       state.backlog.add(delta, bytes);
       if (state.backlog.bytes > this.host.maxBacklogBytes) {
-        this.#become({ name: "resyncing", sending: undefined, blocked: true });
+        this.#become(BLOCKED);
       }
     } else if (state.name === "resyncing" && state.sending?.backlog) {
       state.sending.backlog.add(delta, bytes);
@@ -143,7 +152,7 @@ export class Reader {
    * snapshot of the moment.
    */
   sendSnapshot(snapshot: SharedSnapshot, subscribed: (revision: number) => Piece): void {
-    const opening = this.#open(() => subscribed(this.options.revision));
+    const opening = this.#open(subscribed);
     this.#become({ name: "resyncing", sending: { snapshot, next: 0, backlog: new Backlog() }, blocked: false });
     this.#sendChunks(opening);
   }
@@ -152,7 +161,8 @@ export class Reader {
   sendMissed(pieces: readonly Piece[], from: number, revision: number, subscribed: (revision: number) => Piece): void {
     const opening = this.#open(() => subscribed(from));
     this.#position = revision;
-    this.#become({ name: "live" });
+    this.#become(LIVE);
+    this.host.onDelivered(pieces.length);
     this.write(this.host.join([...opening, ...pieces]));
   }
 
@@ -173,14 +183,15 @@ export class Reader {
 
   #close(): boolean {
     if (this.#state.name === "closed") return false;
-    this.#become({ name: "closed" });
+    this.#become(CLOSED);
     return true;
   }
 
-  #open(subscribed: () => Piece): Piece[] {
-    if (this.#opened) return [];
-    this.#opened = true;
-    return [subscribed()];
+  #open(subscribed: (joinedAt: number) => Piece): Piece[] {
+    if (!this.#opening) return [];
+    const piece = subscribed(this.#opening.revision);
+    this.#opening = undefined;
+    return [piece];
   }
 
   #drained(): void {
@@ -194,7 +205,7 @@ export class Reader {
         if (state.sending) {
           this.#sendChunks([]);
         } else {
-          this.#become({ ...state, blocked: false });
+          this.#become(WANTS_SNAPSHOT);
           this.host.wantFlush();
         }
         break;
@@ -221,17 +232,18 @@ export class Reader {
     if (state.sending.backlog) {
       this.#catchUp(state.sending.backlog);
     } else {
-      this.#become({ name: "resyncing", sending: undefined, blocked: false });
+      this.#become(WANTS_SNAPSHOT);
       this.host.wantFlush();
     }
   }
 
   /** Changes that are flushed after this are written singly again, so nothing is in between. */
   #catchUp(backlog: Backlog): void {
-    this.#become({ name: "live" });
+    this.#become(LIVE);
     const deltas = backlog.drain();
     if (deltas.length === 0) return;
     this.#position = Math.max(this.#position, deltas[deltas.length - 1]!.revision);
+    this.host.onDelivered(deltas.length);
     this.write([concat(deltas.map((delta) => this.host.encode(delta)))]);
   }
 

@@ -17,7 +17,7 @@ export interface TopicHost {
   wantFlush(topic: Topic): void;
   onTransition(reader: Reader, from: ReaderStateName, to: ReaderStateName): void;
   onProgress(reader: Reader): void;
-  /** So many events were written to so many readers together. */
+  /** So many events were written, each counted once for each reader. */
   onDelivered(events: number): void;
 }
 
@@ -117,6 +117,10 @@ export class Topic implements ReaderHost {
     return joinPieces(pieces);
   }
 
+  onDelivered(events: number): void {
+    this.host.onDelivered(events);
+  }
+
   onTransition(reader: Reader, from: ReaderStateName, to: ReaderStateName): void {
     this.host.onTransition(reader, from, to);
   }
@@ -147,7 +151,7 @@ export class Topic implements ReaderHost {
         for (let i = 0; i < batch.length; i++) reader.keep(batch[i]!, pieces[i]!.length);
         continue;
       }
-      const { userId, includeSelf } = reader.options;
+      const { userId, includeSelf } = reader;
       if (reader.position >= first) {
         const news = pieces.filter((_, i) => batch[i]!.revision > reader.position && reader.hears(batch[i]!.userId));
         reader.write(joinPieces(news));
@@ -172,9 +176,9 @@ export class Topic implements ReaderHost {
   #openReaders(batch: readonly Delta[]): void {
     for (const reader of this.#readers) {
       if (!reader.wantsSnapshot) continue;
-      const { terms, time } = reader.options;
-      const subscribed = (revision: number): Piece => this.#codec!.subscribed(terms, revision, time);
-      const missed = reader.takeMissed();
+      const { opening } = reader;
+      const subscribed = (revision: number): Piece => this.#codec!.subscribed(opening!.terms, revision, opening!.time);
+      const missed = opening?.missed;
       const upTo = missed && (missed.deltas.at(-1)?.revision ?? missed.from);
       const flushedUpTo = batch.length > 0 ? batch[0]!.revision - 1 : this.#revision;
       if (missed && upTo !== undefined && upTo >= flushedUpTo) {
@@ -187,7 +191,7 @@ export class Topic implements ReaderHost {
           revision,
           subscribed,
         );
-      } else if (this.#revision >= reader.options.revision) {
+      } else if (!opening || this.#revision >= opening.revision) {
         // Otherwise an engine far away has still to tell us of the reader's own join.
         reader.sendSnapshot(this.#currentSnapshot(), subscribed);
       }

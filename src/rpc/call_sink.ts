@@ -31,12 +31,17 @@ export class CallSink implements Sink {
   }
 
   end(error: PresenceError | undefined): void {
-    if (error) this.call.emit("error", toServiceError(error));
-    else this.call.end();
+    endCall(this.call, error);
   }
 
   abort(error: PresenceError): void {
     this.end(error);
     this.cutConnection();
   }
+}
+
+/** Ends a call after what was written to it: with OK, or with an error. */
+export function endCall(call: ServerWritableStream<Buffer, Buffer>, error: PresenceError | undefined): void {
+  if (error) call.emit("error", toServiceError(error));
+  else call.end();
 }

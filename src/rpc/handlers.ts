@@ -9,7 +9,7 @@ import * as pb from "../../gen/presence/v1/presence_service_pb.js";
 import { PresenceError } from "../model/errors.js";
 import { type Caller, callerFromMetadata } from "../service/caller.js";
 import type { PresenceService } from "../service/presence_service.js";
-import type { StreamEnd } from "../service/subscriber.js";
+import type { StreamEnd, Subscription } from "../service/subscriber.js";
 import { decodeRequest } from "../wire/decode.js";
 import { encodeWritten } from "../wire/write_response.js";
 import type { Connections } from "./connections.js";
@@ -79,39 +79,57 @@ function subscribeHandler(options: HandlersOptions): handleServerStreamingCall<B
   const { service, connections } = options;
   const { name, input } = pb.PresenceService.method.subscribePresence;
   const framer = new Framer();
-  return async (call) => {
+  return (call) => {
     const began = options.onCall && performance.now();
     const peer = call.getPeer();
-    const sink = sinkOf(call, framer, () => connections.destroy(peer));
-    const gone = streamEnd(call, peer, connections);
-    let reason = "OK";
-    try {
-      const subscription = await service.subscribe(callerOf(call), decodeRequest(input, call.request), sink);
-      await subscription.closed(await gone);
-    } catch (error) {
-      reason = reasonOf(error, name, options);
+    const fail = (error: unknown): void => {
+      const reason = reasonOf(error, name, options);
       call.emit("error", toServiceError(error));
-    }
-    report(options, name, reason, began);
+      report(options, name, reason, began);
+    };
+    // Until the stream is let in, its end has nobody to be told to.
+    let subscription: Subscription | undefined;
+    let end: StreamEnd | undefined;
+    const finish = (): void => {
+      if (!subscription || !end) return;
+      subscription.closed(end).then(() => report(options, name, "OK", began), fail);
+    };
+    onEnd(call, peer, connections, (how) => {
+      end = how;
+      finish();
+    });
+    const subscribe = async (): Promise<Subscription> => {
+      const sink = sinkOf(call, framer, () => connections.destroy(peer));
+      return service.subscribe(callerOf(call), decodeRequest(input, call.request), sink);
+    };
+    subscribe().then((letIn) => {
+      subscription = letIn;
+      finish();
+    }, fail);
   };
 }
 
-/** Resolves when the stream is gone by the client's doing: cancelled while its connection lives, or lost. */
-function streamEnd(
+/**
+ * How long before a call's deadline, in ms, a cancel counts as the deadline passing. A client whose deadline passes
+ * cancels, and by its own clock: the server's began when the call arrived, so it ends as much later as that took.
+ */
+const DEADLINE_SLACK_MS = 1000;
+
+/** Tells when the stream is gone by the client's doing: cancelled while its connection lives, or lost. */
+function onEnd(
   call: ServerWritableStream<Buffer, Buffer>,
   peer: string,
   connections: Connections,
-): Promise<StreamEnd> {
-  return new Promise((resolve) => {
-    call.once("cancelled", () => {
-      const deadline = Number(call.getDeadline());
-      if (deadline <= Date.now()) {
-        resolve("lost");
-        return;
-      }
-      // A client that goes away cancels first and closes its connection in the same breath; let us read on to see.
-      setImmediate(() => resolve(connections.isOpen(peer) ? "cancelled" : "lost"));
-    });
+  tell: (how: StreamEnd) => void,
+): void {
+  call.once("cancelled", () => {
+    const deadline = Number(call.getDeadline());
+    if (deadline - Date.now() <= DEADLINE_SLACK_MS) {
+      tell("lost");
+      return;
+    }
+    // A client that goes away cancels first and closes its connection in the same breath; let us read on to see.
+    setImmediate(() => tell(connections.isOpen(peer) ? "cancelled" : "lost"));
   });
 }
 

@@ -2,7 +2,7 @@ import { constants, type ServerHttp2Stream } from "node:http2";
 import { Metadata, type ServerWritableStream } from "@grpc/grpc-js";
 import type { Sink } from "../fanout/ports.js";
 import type { PresenceError } from "../model/errors.js";
-import { CallSink, MAX_UNSENT_BYTES } from "./call_sink.js";
+import { CallSink, endCall, MAX_UNSENT_BYTES } from "./call_sink.js";
 
 /** Before each message of gRPC: whether it is compressed, and its length. */
 const PREFIX_BYTES = 5;
@@ -41,7 +41,6 @@ class StreamSink implements Sink {
     private readonly call: ServerWritableStream<Buffer, Buffer>,
     private readonly stream: ServerHttp2Stream,
     private readonly framer: Framer,
-    private readonly inPublic: CallSink,
   ) {
     stream.on("drain", () => this.onDrain());
   }
@@ -57,12 +56,12 @@ class StreamSink implements Sink {
   }
 
   end(error: PresenceError | undefined): void {
-    this.inPublic.end(error);
+    endCall(this.call, error);
   }
 
   /** grpc-js sends a status only after all that was written, which a client that reads nothing never takes. */
   abort(error: PresenceError): void {
-    this.inPublic.end(error);
+    endCall(this.call, error);
     this.stream.close(constants.NGHTTP2_CANCEL);
   }
 }
@@ -72,8 +71,7 @@ class StreamSink implements Sink {
  * call itself otherwise.
  */
 export function sinkOf(call: ServerWritableStream<Buffer, Buffer>, framer: Framer, cutConnection: () => void): Sink {
-  const inPublic = new CallSink(call, cutConnection);
   const { stream } = (call as unknown as { call?: { stream?: ServerHttp2Stream } }).call ?? {};
   const isStream = typeof stream?.write === "function" && typeof stream.close === "function";
-  return isStream ? new StreamSink(call, stream, framer, inPublic) : inPublic;
+  return isStream ? new StreamSink(call, stream, framer) : new CallSink(call, cutConnection);
 }

@@ -60,7 +60,7 @@ export async function startServer(
     laggingTimeoutMs: settings.laggingTimeout,
     schedule: setImmediate,
     onDropped: (reader, { reason }) => {
-      log.warn({ user: reader.options.userId, reason }, "reader dropped");
+      log.warn({ user: reader.userId, reason }, "reader dropped");
       service.readerDropped(reader);
     },
   });

@@ -295,22 +295,29 @@ function parseChoice(setting: Setting, choices: readonly string[], text: string)
   return text;
 }
 
-const UNITS: Readonly<Record<string, Readonly<Record<string, number>>>> = {
-  duration: { ms: 1, s: SECOND, m: MINUTE, h: 60 * MINUTE },
-  bytes: { "": 1, B: 1, KiB: KIB, MiB: MIB },
-  count: { "": 1 },
+const UNITS: Readonly<Record<string, ReadonlyMap<string, number>>> = {
+  duration: new Map(Object.entries({ ms: 1, s: SECOND, m: MINUTE, h: 60 * MINUTE })),
+  bytes: new Map(Object.entries({ "": 1, B: 1, KiB: KIB, MiB: MIB })),
+  count: new Map([["", 1]]),
 };
+
+/** What a quantity is counted in, at the least. */
+const WHOLE: Readonly<Record<string, string>> = { duration: "milliseconds", bytes: "bytes", count: "ones" };
 
 const EXAMPLES: Readonly<Record<string, string>> = { duration: "30s or 500ms", bytes: "65536 or 64KiB", count: "100" };
 
 function parseQuantity(setting: Setting & { min: number; max: number }, text: string): number {
   const { flag, kind, min, max } = setting;
   const match = /^(\d+(?:\.\d+)?)([A-Za-z]*)$/.exec(text);
-  const unit = text === "0" ? 1 : UNITS[kind]![match?.[2] ?? "?"];
+  const unit = text === "0" ? 1 : UNITS[kind]!.get(match?.[2] ?? "?");
   if (!match || unit === undefined) {
     throw new SettingError(`--${flag}: "${text}" is not a ${kind}, such as ${EXAMPLES[kind]}`);
   }
-  const value = Math.round(Number(match[1]) * unit);
+  const exact = Number(match[1]) * unit;
+  const value = Math.round(exact);
+  // 0.1 and its like are not what they look like to a computer.
+  if (Math.abs(exact - value) > 1e-6)
+    throw new SettingError(`--${flag}: ${text} is not a whole number of ${WHOLE[kind]}`);
   if (value < min || value > max) {
     throw new SettingError(`--${flag}: ${text} is out of range; allowed: ${show(kind, min)} to ${show(kind, max)}`);
   }

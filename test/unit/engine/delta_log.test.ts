@@ -24,7 +24,7 @@ function change(revision: number, value: string): Delta {
 
 describe("engine: the log of changes", () => {
   const limits = fc.record({ maxEvents: fc.nat(50), maxBytes: fc.integer({ min: 0, max: 10_000 }) });
-  const sizes = fc.array(fc.constantFrom(0, 10, 500, 3000), { maxLength: 200, size: "max" });
+  const sizes = fc.array(fc.constantFrom<number[]>(0, 10, 500, 3000), { maxLength: 200, size: "max" });
 
   property("keeps the newest changes that fit, without a gap up to the head", [limits, sizes], (limits, sizes) => {
     const log = new DeltaLog(limits);

@@ -241,6 +241,22 @@ describe("fanout: the hub", () => {
     assert.equal(stage.hub.stats().delivered - before, 5);
   });
 
+  it("counts what a slow reader, or one that resumes, is told", () => {
+    const { position } = stage.join("bob");
+    const slow = opened("ann");
+    slow.sink.stall();
+    const before = stage.hub.stats().delivered;
+    for (const value of ["1", "2", "3"]) {
+      stage.set("bob", { b: value });
+      stage.flush();
+    }
+    slow.sink.drain();
+    assert.equal(stage.hub.stats().delivered - before, 2);
+    stage.subscribe("ann", { resumeFrom: position });
+    stage.flush();
+    assert.equal(stage.hub.stats().delivered - before, 5);
+  });
+
   it("keeps channels apart", () => {
     const { sink } = opened();
     const read = stage.engine.read({ type: 2, name: ROOM.name }, "bob");

@@ -1,0 +1,69 @@
+import assert from "node:assert/strict";
+import type { Engine } from "../../../src/engine/engine.js";
+import type { Hub } from "../../../src/fanout/hub.js";
+import type { GrpcServer } from "../../../src/rpc/grpc_server.js";
+import { Metrics } from "../../../src/server/metrics.js";
+
+describe("server: metrics", () => {
+  let metrics: Metrics;
+  let url: string;
+  const readers = { live: 5, lagging: 2, resyncing: 1 };
+
+  beforeEach(async () => {
+    metrics = new Metrics({
+      engine: { stats: () => ({ channels: 3, present: 7, sessions: 9 }) } as unknown as Engine,
+      hub: { stats: () => ({ channels: 1, readers, delivered: 123 }) } as unknown as Hub,
+      grpc: { connections: 4 } as GrpcServer,
+    });
+    const { host, port } = await metrics.listen({ host: "127.0.0.1", port: 0 });
+    url = `http://${host}:${port}`;
+  });
+  afterEach(() => metrics.close());
+
+  /** The values of a scrape, by name and labels. */
+  async function scrape(): Promise<Map<string, string>> {
+    const response = await fetch(`${url}/metrics`);
+    assert.match(response.headers.get("content-type")!, /^text\/plain/);
+    const lines = (await response.text()).split("\n").filter((line) => line !== "" && !line.startsWith("#"));
+    return new Map(lines.map((line) => [line.slice(0, line.lastIndexOf(" ")), line.slice(line.lastIndexOf(" ") + 1)]));
+  }
+
+  it("shows what there is at the moment of asking", async () => {
+    const values = await scrape();
+    assert.equal(values.get("rollcall_connections"), "4");
+    assert.equal(values.get("rollcall_channels"), "3");
+    assert.equal(values.get("rollcall_present"), "7");
+    assert.equal(values.get("rollcall_sessions"), "9");
+    assert.equal(values.get("rollcall_delivered_events"), "123");
+    assert.ok(values.has("process_cpu_seconds_total"));
+  });
+
+  it("S16a shows how many readers are slow", async () => {
+    const values = await scrape();
+    for (const [state, count] of Object.entries(readers)) {
+      assert.equal(values.get(`rollcall_readers{state="${state}"}`), String(count));
+    }
+  });
+
+  it("counts calls by method and reason, and how long they took", async () => {
+    metrics.onCall("SetState", "OK", 0.002);
+    metrics.onCall("SetState", "OK", 0.2);
+    metrics.onCall("SetState", "STATE_COUNT_OVERFLOW", 0.002);
+    const values = await scrape();
+    assert.equal(values.get('rollcall_calls_total{method="SetState",reason="OK"}'), "2");
+    assert.equal(values.get('rollcall_calls_total{method="SetState",reason="STATE_COUNT_OVERFLOW"}'), "1");
+    assert.equal(values.get('rollcall_call_seconds_count{method="SetState"}'), "3");
+    assert.equal(values.get('rollcall_call_seconds_bucket{le="0.005",method="SetState"}'), "2");
+  });
+
+  it("has nothing anywhere else", async () => {
+    for (const path of ["/", "/metrics/", "/favicon.ico"]) assert.equal((await fetch(url + path)).status, 404);
+  });
+
+  it("rejects where it cannot listen", async () => {
+    const other = new Metrics({} as never);
+    const port = Number(new URL(url).port);
+    await assert.rejects(other.listen({ host: "127.0.0.1", port }), { code: "EADDRINUSE" });
+    other.close();
+  });
+});

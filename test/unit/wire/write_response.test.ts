@@ -1,0 +1,68 @@
+import assert from "node:assert/strict";
+import { create, toBinary } from "@bufbuild/protobuf";
+import fc from "fast-check";
+import * as pb from "../../../gen/presence/v1/presence_service_pb.js";
+import { fromPosition, fromUserState } from "../../../src/wire/messages.js";
+import { Scratch } from "../../../src/wire/scratch.js";
+import { encodeWritten, type Written } from "../../../src/wire/write_response.js";
+import { property } from "../../support/property.js";
+
+const text = fc.string({ unit: "binary", maxLength: 40 });
+const time = fc.option(fc.integer({ min: 0, max: 4e12 }), { nil: undefined });
+
+const written: fc.Arbitrary<Written> = fc.record({
+  state: fc.record({
+    userId: text,
+    states: fc
+      .array(fc.tuple(fc.oneof(text, fc.constant("__proto__")), text))
+      .map((pairs) => Object.fromEntries(pairs)),
+    revision: fc.maxSafeNat(),
+    updateTime: time,
+    joinTime: time,
+  }),
+  pending: fc.boolean(),
+  position: fc.record({ epoch: text, revision: fc.oneof(fc.constant(0), fc.maxSafeNat()) }),
+});
+
+describe("wire: the answer to a write", () => {
+  property("is what the generated types would write", [written], (written) => {
+    const init = {
+      state: fromUserState(written.state),
+      pending: written.pending,
+      position: fromPosition(written.position),
+    };
+    for (const schema of [pb.SetStateResponseSchema, pb.RemoveStateResponseSchema]) {
+      const expected = toBinary(schema, create(schema, init));
+      assert.deepEqual(Buffer.from(encodeWritten(written)), Buffer.from(expected));
+    }
+  });
+});
+
+describe("wire: a writer that is used again", () => {
+  it("gives bytes that later messages do not touch", () => {
+    const scratch = new Scratch();
+    const write = (value: string) => scratch.encode((writer) => writer.tag(1, 2).string(value));
+    const first = write("a".repeat(100));
+    const kept = Buffer.from(first);
+    write("b".repeat(200));
+    assert.deepEqual(Buffer.from(first), kept);
+  });
+
+  it("begins afresh after a message that could not be written", () => {
+    const scratch = new Scratch();
+    assert.throws(() =>
+      scratch.encode((writer) => {
+        writer.tag(1, 2).string("half a message");
+        throw new Error("no more");
+      }),
+    );
+    assert.throws(() =>
+      scratch.encode((writer) => {
+        writer.tag(1, 2).fork();
+        writer.uint32(-1);
+      }),
+    );
+    const bytes = scratch.encode((writer) => writer.uint32(7));
+    assert.deepEqual([...bytes], [7]);
+  });
+});
