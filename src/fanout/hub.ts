@@ -6,6 +6,9 @@ import type { ChannelSource, EventCodec, Sink } from "./ports.js";
 import { Reader, type ReaderOptions, type ReaderStateName } from "./reader.js";
 import { Topic, type TopicHost } from "./topic.js";
 
+/** Timers are no finer than this; a shorter rest is none. */
+const MIN_REST_MS = 1;
+
 /** Settings of the fan-out. */
 export interface HubOptions {
   readonly clock: Clock;
@@ -40,6 +43,7 @@ export class Hub implements TopicHost {
   readonly #topics = new Map<ChannelKey, OpenTopic>();
   readonly #places = new Map<Reader, OpenTopic>();
   #dirty = new Set<Topic>();
+  readonly #resting = new Set<Topic>();
   readonly #stuck: Deadlines<Reader>;
   readonly #counts = { live: 0, lagging: 0, resyncing: 0 };
   #delivered = 0;
@@ -82,8 +86,17 @@ export class Hub implements TopicHost {
   }
 
   wantFlush(topic: Topic): void {
-    if (this.#dirty.size === 0) this.options.schedule(() => this.#flush());
-    this.#dirty.add(topic);
+    if (this.#dirty.has(topic) || this.#resting.has(topic)) return;
+    const rest = topic.restUntil - this.clock.now().tick;
+    if (rest < MIN_REST_MS) {
+      this.#flushThisTurn(topic);
+      return;
+    }
+    this.#resting.add(topic);
+    this.clock.setTimer(rest, () => {
+      this.#resting.delete(topic);
+      this.#flushThisTurn(topic);
+    });
   }
 
   onTransition(reader: Reader, from: ReaderStateName, to: ReaderStateName): void {
@@ -145,6 +158,11 @@ export class Hub implements TopicHost {
   #forget(open: OpenTopic): void {
     const key = channelKey(open.topic.channel);
     if (this.#topics.get(key) === open) this.#topics.delete(key);
+  }
+
+  #flushThisTurn(topic: Topic): void {
+    if (this.#dirty.size === 0) this.options.schedule(() => this.#flush());
+    this.#dirty.add(topic);
   }
 
   #flush(): void {

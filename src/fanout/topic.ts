@@ -8,6 +8,9 @@ import type { ChannelCodec, EventCodec, Piece, SourceSnapshot, StateBytes } from
 import type { Reader, ReaderHost, ReaderStateName } from "./reader.js";
 import { SharedSnapshot } from "./snapshot.js";
 
+/** A flush may take longer than this, as when thousands join at once; the rest after it may not. */
+const MAX_REST_MS = 50;
+
 /** What a topic needs of the hub that it belongs to. */
 export interface TopicHost {
   readonly clock: Clock;
@@ -41,6 +44,7 @@ export class Topic implements ReaderHost {
   #revision = 0;
   #batch: Delta[] = [];
   #snapshot: SharedSnapshot | undefined;
+  #restUntil = 0;
 
   constructor(
     readonly channel: ChannelId,
@@ -49,6 +53,15 @@ export class Topic implements ReaderHost {
 
   get maxBacklogBytes(): number {
     return this.host.maxBacklogBytes;
+  }
+
+  /**
+   * The tick before which it should not be flushed again. It rests for as long as the last flush took: a channel with
+   * very many readers then leaves half of the time to everybody else, and the busier it is the more events go out
+   * together, which makes each of them cheaper.
+   */
+  get restUntil(): number {
+    return this.#restUntil;
   }
 
   get isEmpty(): boolean {
@@ -99,10 +112,13 @@ export class Topic implements ReaderHost {
   /** Writes what is new: the batch to those who keep up, a snapshot to those who want one. */
   flush(): void {
     if (!this.#codec) return;
+    const began = this.host.clock.now().tick;
     const batch = this.#batch;
     this.#batch = [];
     if (batch.length > 0) this.#deliver(batch);
     this.#openReaders(batch);
+    const ended = this.host.clock.now().tick;
+    this.#restUntil = ended + Math.min(ended - began, MAX_REST_MS);
   }
 
   wantFlush(): void {
