@@ -39,6 +39,30 @@ describe("fanout: the rest after a flush", () => {
     assert.equal(sink.sizes.length, 2);
   });
 
+  it("follows every flush, and loses nothing of what happens in any of them", () => {
+    const sink = slowToWrite(FLUSH_MS);
+    for (const n of ["1", "2", "3"]) {
+      stage.set("bob", { n });
+      assert.equal(stage.flush(), false);
+      stage.clock.advance(FLUSH_MS);
+      assert.equal(stage.flush(), true);
+    }
+    assert.deepEqual(sink.told(), ["state bob 3 n=1", "state bob 4 n=2", "state bob 5 n=3"]);
+    assert.equal(stage.clock.pending, 0);
+  });
+
+  it("keeps a new reader waiting no longer than the others, and is nobody's when all have gone", () => {
+    slowToWrite(FLUSH_MS);
+    const late = stage.subscribe("bob");
+    const gone = stage.subscribe("bob");
+    gone.reader.detach();
+    assert.equal(stage.flush(), false);
+    stage.clock.advance(FLUSH_MS);
+    stage.flush();
+    assert.deepEqual(late.sink.told(), ["SUBSCRIBED 2", "SNAPSHOT 2 ann bob"]);
+    assert.deepEqual(gone.sink.told(), []);
+  });
+
   it("is over before the next event where events are rare", () => {
     const sink = slowToWrite(FLUSH_MS);
     stage.clock.advance(FLUSH_MS);

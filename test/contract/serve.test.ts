@@ -1,0 +1,73 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import type { RollcallServer } from "../../src/server/server.js";
+import { startTestServer } from "../support/server.js";
+
+const MAIN = fileURLToPath(new URL("../../dist/src/cli/main.js", import.meta.url));
+
+/** Runs `rollcall serve` to its end. */
+async function serve(flags: readonly string[], environment: Record<string, string> = {}) {
+  const child = spawn(process.execPath, [MAIN, "serve", ...flags], {
+    env: { ...process.env, ...environment },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const output = { stdout: "", stderr: "" };
+  for (const name of ["stdout", "stderr"] as const) {
+    child[name].setEncoding("utf8").on("data", (text: string) => {
+      output[name] += text;
+    });
+  }
+  const [code] = await once(child, "close");
+  return { code, ...output };
+}
+
+describe("rollcall serve, when it cannot", () => {
+  let other: RollcallServer;
+
+  before(async () => {
+    other = await startTestServer();
+  });
+  after(() => other.close());
+
+  const cases: readonly [what: string, flags: () => string[], says: RegExp, environment?: Record<string, string>][] = [
+    [
+      "a port in use",
+      () => ["--listen", other.address],
+      /^rollcall: 127\.0\.0\.1:\d+ is in use by another program; choose another with --listen/,
+    ],
+    [
+      "a port in use for the metrics",
+      () => ["--listen", "127.0.0.1:0", "--metrics", other.address],
+      /is in use by another program/,
+    ],
+    ["an unknown flag", () => ["--lissten", "x"], /unknown option '--lissten'/],
+    ["a bad address", () => ["--listen", "50051"], /"50051" is not HOST:PORT/],
+    ["a duration out of range", () => ["--presence-timeout", "301s"], /301s is out of range; allowed: 0s to 300s/],
+    [
+      "a bad word in the environment",
+      () => [],
+      /ROLLCALL_SAME_USER.*"both" is not one of multi, single/,
+      { ROLLCALL_SAME_USER: "both" },
+    ],
+    ["an address beyond this machine", () => ["--listen", "0.0.0.0:0"], /beyond this machine.*--trust-callers/],
+    [
+      "settings that contradict each other",
+      () => ["--listen", "127.0.0.1:0", "--max-state-bytes", "128KiB"],
+      /cannot be set in one call: --max-request-bytes is 65536/,
+    ],
+  ];
+
+  for (const [what, flags, says, environment] of cases) {
+    it(`says in one line that it was given ${what}, and ends with code 2`, async () => {
+      const { code, stdout, stderr } = await serve(flags(), environment);
+      assert.equal(code, 2, stderr);
+      assert.match(stderr, says);
+      const lines = stderr.trimEnd().split("\n");
+      assert.ok(lines.length === 1 || lines.slice(0, -1).every((line) => line.startsWith("{")), stderr);
+      assert.doesNotMatch(stderr, /\n\s+at /, "no stack trace");
+      assert.equal(stdout, "");
+    });
+  }
+});
