@@ -8,6 +8,12 @@ import type { ChannelCodec, EventCodec, Piece, SourceSnapshot, StateBytes } from
 import type { Reader, ReaderHost, ReaderStateName } from "./reader.js";
 import { SharedSnapshot } from "./snapshot.js";
 
+/**
+ * How many times as long as its flush a topic rests. What is measured is the handing over; sending takes the system
+ * about as long again, or longer.
+ */
+const REST_FACTOR = 4;
+
 /** A flush may take longer than this, as when thousands join at once; the rest after it may not. */
 const MAX_REST_MS = 50;
 
@@ -56,9 +62,9 @@ export class Topic implements ReaderHost {
   }
 
   /**
-   * The tick before which it should not be flushed again. It rests for as long as the last flush took: a channel with
-   * very many readers then leaves half of the time to everybody else, and the busier it is the more events go out
-   * together, which makes each of them cheaper.
+   * The tick before which it should not be flushed again. It rests in proportion to what the last flush took: a channel
+   * with very many readers then leaves time to everybody else, and the busier it is the more events go out together,
+   * which makes each of them cheaper.
    */
   get restUntil(): number {
     return this.#restUntil;
@@ -118,7 +124,7 @@ export class Topic implements ReaderHost {
     if (batch.length > 0) this.#deliver(batch);
     this.#openReaders(batch);
     const ended = this.host.clock.now().tick;
-    this.#restUntil = ended + Math.min(ended - began, MAX_REST_MS);
+    this.#restUntil = ended + Math.min(REST_FACTOR * (ended - began), MAX_REST_MS);
   }
 
   wantFlush(): void {
