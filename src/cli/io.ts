@@ -46,6 +46,12 @@ export function printLine({ stdout }: Io, line: string): void {
 /** What a process ends with that was told twice to stop, as shells have it. */
 const INTERRUPTED = 130;
 
+/**
+ * Signals that come within this time, in ms, are one Ctrl-C: npx passes on what the terminal has sent already. Taken for
+ * a second one, it would end the process before it has left the channel.
+ */
+const ONE_KEYSTROKE_MS = 500;
+
 /** The world of a real process. */
 export function processIo(): Io {
   const closed = new AbortController();
@@ -59,13 +65,17 @@ export function processIo(): Io {
     env: process.env,
     stdoutClosed: closed.signal,
     onInterrupt: (listener) => {
-      let asked = false;
+      let askedAt: number | undefined;
       // Not `once`: the terminal's cursor is restored by another listener, which
       // ends the process when it finds itself the only one left.
       const onSignal = (): void => {
-        if (asked) process.exit(INTERRUPTED);
-        asked = true;
-        listener();
+        const now = performance.now();
+        if (askedAt === undefined) {
+          askedAt = now;
+          listener();
+        } else if (now - askedAt > ONE_KEYSTROKE_MS) {
+          process.exit(INTERRUPTED);
+        }
       };
       process.on("SIGINT", onSignal).on("SIGTERM", onSignal);
       return () => process.off("SIGINT", onSignal).off("SIGTERM", onSignal);
