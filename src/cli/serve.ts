@@ -91,6 +91,7 @@ function explain(error: unknown): string | undefined {
 }
 
 function banner({ address, metricsAddress, settings }: RollcallServer): string {
+  const where = address === SETTINGS.listen.default ? "" : ` --address ${address}`;
   const lines = [
     `Rollcall is listening on ${address}`,
     "",
@@ -100,8 +101,8 @@ function banner({ address, metricsAddress, settings }: RollcallServer): string {
       : "  It is reached from this machine alone.",
     "",
     "  Try it, in another terminal:",
-    `    npx rollcall watch chat_room --user anna${address === "127.0.0.1:50051" ? "" : ` --address ${address}`}`,
-    `    npx rollcall watch chat_room --user tony --set Mode=Happy${address === "127.0.0.1:50051" ? "" : ` --address ${address}`}`,
+    `    npx rollcall watch chat_room --user anna${where}`,
+    `    npx rollcall watch chat_room --user tony --set Mode=Happy${where}`,
     "",
     `  Health, reflection: the same port.${metricsAddress ? `  Metrics: http://${metricsAddress}/metrics` : ""}`,
     "  Stop it with Ctrl-C.",
