@@ -21,7 +21,7 @@ interface Flags {
 }
 
 const FULL: Scale = { quick: false, warmSeconds: 0.7, seconds: 1.5 };
-const QUICK: Scale = { quick: true, warmSeconds: 0.15, seconds: 0.25 };
+const QUICK: Scale = { quick: true, warmSeconds: 0.1, seconds: 0.2 };
 const FULL_RUNS = 5;
 const PAGE = fileURLToPath(new URL("RESULTS.md", import.meta.url));
 

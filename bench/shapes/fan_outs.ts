@@ -11,7 +11,7 @@ export const FAN_OUTS: readonly Shape[] = [
     connections: 10,
     burst: 1,
     subjects: ["rollcall", "floor", "grpc_ready", "grpc_naive", "socket_io", "etcd", "nats"],
-    quick: ["rollcall", "floor", "grpc_ready", "socket_io", "etcd"],
+    quick: ["rollcall", "grpc_ready"],
     targets: [
       ratio("cpu", "grpc_ready", 1.15, "CPU per delivery, of grpc-js writing ready bytes"),
       ratio("cpu", "etcd", 0.7, "CPU per delivery, of etcd watch"),
@@ -26,7 +26,7 @@ export const FAN_OUTS: readonly Shape[] = [
     connections: 10,
     burst: 10,
     subjects: ["rollcall", "floor", "floor_joined", "grpc_ready", "grpc_naive", "socket_io", "etcd", "nats"],
-    quick: ["rollcall", "floor_joined", "grpc_naive", "etcd"],
+    quick: ["rollcall", "floor_joined", "grpc_naive"],
     targets: [
       ratio("cpu", "floor_joined", 1.5, "CPU per delivery, of the floor with ten events joined"),
       ratio("cpu", "grpc_naive", 0.15, "CPU per delivery, of naive grpc-js"),
@@ -52,7 +52,7 @@ export const FAN_OUTS: readonly Shape[] = [
     connections: 500,
     burst: 10,
     subjects: ["rollcall", "floor", "floor_joined", "grpc_ready", "grpc_naive", "socket_io", "etcd", "nats", "redis"],
-    quick: ["rollcall", "floor_joined", "socket_io"],
+    quick: ["rollcall", "floor_joined"],
     targets: [
       ratio("cpu", "floor_joined", 1.5, "CPU per delivery, of the floor with ten events joined"),
       ratio("cpu", "socket_io", 0.4, "CPU per delivery, of Socket.IO"),
@@ -69,7 +69,7 @@ export const FAN_OUTS: readonly Shape[] = [
     quick: ["rollcall"],
     targets: [],
     mostRuns: 3,
-    quickDivisor: 5,
+    quickDivisor: 10,
   }),
   fanOut({
     name: "many_small",
@@ -82,6 +82,6 @@ export const FAN_OUTS: readonly Shape[] = [
     quick: ["rollcall"],
     targets: [],
     mostRuns: 3,
-    quickDivisor: 5,
+    quickDivisor: 10,
   }),
 ];

@@ -5,7 +5,7 @@ import { NO_LIMITS } from "./fan_out.js";
 import type { Run, Sample, Shape, Target } from "./shape.js";
 
 const CONNECTIONS = 10;
-const readers = (scale: Scale) => (scale.quick ? 500 : 5000);
+const readers = (scale: Scale) => (scale.quick ? 300 : 5000);
 
 /** What a reader costs that only waits, beyond the stream that carries it. */
 export const IDLE_READER: Shape = {
@@ -24,7 +24,6 @@ export const IDLE_READER: Shape = {
     { key: "memberRss", heading: "RSS bytes / member", digits: 0 },
   ],
   targets: [beyond("listener", "a listener"), beyond("member", "a member who listens")],
-  mostRuns: 3,
   measure,
 };
 

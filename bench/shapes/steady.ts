@@ -30,7 +30,6 @@ export const STEADY: Shape = {
     own("p99 latency beyond 2 × p50", 10, " ms", (sample) => sample.excess!),
     own("most readers lagging at a time", 0, "", (sample) => sample.lagging!),
   ],
-  mostRuns: 3,
   measure,
 };
 
