@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file presence/v1/presence.proto.
  */
 export const file_presence_v1_presence: GenFile = /*@__PURE__*/
-  fileDesc("ChpwcmVzZW5jZS92MS9wcmVzZW5jZS5wcm90bxILcHJlc2VuY2UudjEicQoHQ2hhbm5lbBIyCgR0eXBlGAEgASgOMhgucHJlc2VuY2UudjEuQ2hhbm5lbFR5cGVCCrpIB4IBBBABIAASMgoEbmFtZRgCIAEoCUIkukghch8gASiAATIYXlteXHgwMC1ceDFGXHg3Ri1ceDlGXSokIjQKCFBvc2l0aW9uEhYKBWVwb2NoGAEgASgJQge6SARyAihAEhAKCHJldmlzaW9uGAIgASgEIvEBCglVc2VyU3RhdGUSDwoHdXNlcl9pZBgBIAEoCRIyCgZzdGF0ZXMYAiADKAsyIi5wcmVzZW5jZS52MS5Vc2VyU3RhdGUuU3RhdGVzRW50cnkSEAoIcmV2aXNpb24YAyABKAQSLwoLdXBkYXRlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi0KCWpvaW5fdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAaLQoLU3RhdGVzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASK2BAoNUHJlc2VuY2VFdmVudBIlCgdjaGFubmVsGAEgASgLMhQucHJlc2VuY2UudjEuQ2hhbm5lbBInCghwb3NpdGlvbhgCIAEoCzIVLnByZXNlbmNlLnYxLlBvc2l0aW9uEigKBHRpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB3VzZXJfaWQYBCABKAkSLQoKc3Vic2NyaWJlZBgKIAEoCzIXLnByZXNlbmNlLnYxLlN1YnNjcmliZWRIABIpCghzbmFwc2hvdBgLIAEoCzIVLnByZXNlbmNlLnYxLlNuYXBzaG90SAASKQoIaW50ZXJ2YWwYDCABKAsyFS5wcmVzZW5jZS52MS5JbnRlcnZhbEgAEi4KC3JlbW90ZV9qb2luGA0gASgLMhcucHJlc2VuY2UudjEuUmVtb3RlSm9pbkgAEjAKDHJlbW90ZV9sZWF2ZRgOIAEoCzIYLnByZXNlbmNlLnYxLlJlbW90ZUxlYXZlSAASNAoOcmVtb3RlX3RpbWVvdXQYDyABKAsyGi5wcmVzZW5jZS52MS5SZW1vdGVUaW1lb3V0SAASPwoUcmVtb3RlX3N0YXRlX2NoYW5nZWQYECABKAsyHy5wcmVzZW5jZS52MS5SZW1vdGVTdGF0ZUNoYW5nZWRIABIzCg5vdXRfb2Zfc2VydmljZRgRIAEoCzIZLnByZXNlbmNlLnYxLk91dE9mU2VydmljZUgAQgcKBWV2ZW50InkKClN1YnNjcmliZWQSEgoKc2Vzc2lvbl9pZBgBIAEoCRIzChBwcmVzZW5jZV90aW1lb3V0GAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEg8KB3Jlc3VtZWQYAyABKAgSEQoJb2NjdXBhbmN5GAQgASgNIlIKCFNuYXBzaG90EiUKBXVzZXJzGAEgAygLMhYucHJlc2VuY2UudjEuVXNlclN0YXRlEgwKBGxhc3QYAiABKAgSEQoJb2NjdXBhbmN5GAMgASgNIncKCEludGVydmFsEg4KBmpvaW5lZBgBIAMoCRIMCgRsZWZ0GAIgAygJEhEKCXRpbWVkX291dBgDIAMoCRInCgdjaGFuZ2VkGAQgAygLMhYucHJlc2VuY2UudjEuVXNlclN0YXRlEhEKCW9jY3VwYW5jeRgFIAEoDSIfCgpSZW1vdGVKb2luEhEKCW9jY3VwYW5jeRgBIAEoDSIgCgtSZW1vdGVMZWF2ZRIRCglvY2N1cGFuY3kYASABKA0iIgoNUmVtb3RlVGltZW91dBIRCglvY2N1cGFuY3kYASABKA0iZwoSUmVtb3RlU3RhdGVDaGFuZ2VkEiUKBXN0YXRlGAEgASgLMhYucHJlc2VuY2UudjEuVXNlclN0YXRlEhQKDGNoYW5nZWRfa2V5cxgCIAMoCRIUCgxyZW1vdmVkX2tleXMYAyADKAkiIwoMT3V0T2ZTZXJ2aWNlEhMKC2Rlc2NyaXB0aW9uGAEgASgJKl4KC0NoYW5uZWxUeXBlEhwKGENIQU5ORUxfVFlQRV9VTlNQRUNJRklFRBAAEhgKFENIQU5ORUxfVFlQRV9NRVNTQUdFEAESFwoTQ0hBTk5FTF9UWVBFX1NUUkVBTRACQj0KFHJvbGxjYWxsLnByZXNlbmNlLnYxUAFaI3JvbGxjYWxsL2dlbi9wcmVzZW5jZS92MTtwcmVzZW5jZXYxYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("ChpwcmVzZW5jZS92MS9wcmVzZW5jZS5wcm90bxILcHJlc2VuY2UudjEicQoHQ2hhbm5lbBIyCgR0eXBlGAEgASgOMhgucHJlc2VuY2UudjEuQ2hhbm5lbFR5cGVCCrpIB4IBBBABIAASMgoEbmFtZRgCIAEoCUIkukghch8gASiAATIYXlteXHgwMC1ceDFGXHg3Ri1ceDlGXSokIjQKCFBvc2l0aW9uEhYKBWVwb2NoGAEgASgJQge6SARyAihAEhAKCHJldmlzaW9uGAIgASgEIvEBCglVc2VyU3RhdGUSDwoHdXNlcl9pZBgBIAEoCRIyCgZzdGF0ZXMYAiADKAsyIi5wcmVzZW5jZS52MS5Vc2VyU3RhdGUuU3RhdGVzRW50cnkSEAoIcmV2aXNpb24YAyABKAQSLwoLdXBkYXRlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi0KCWpvaW5fdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAaLQoLU3RhdGVzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASKoBQoNUHJlc2VuY2VFdmVudBIlCgdjaGFubmVsGAEgASgLMhQucHJlc2VuY2UudjEuQ2hhbm5lbBInCghwb3NpdGlvbhgCIAEoCzIVLnByZXNlbmNlLnYxLlBvc2l0aW9uEigKBHRpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB3VzZXJfaWQYBCABKAkSLQoKc3Vic2NyaWJlZBgKIAEoCzIXLnByZXNlbmNlLnYxLlN1YnNjcmliZWRIABIpCghzbmFwc2hvdBgLIAEoCzIVLnByZXNlbmNlLnYxLlNuYXBzaG90SAASKQoIaW50ZXJ2YWwYDCABKAsyFS5wcmVzZW5jZS52MS5JbnRlcnZhbEgAEi4KC3JlbW90ZV9qb2luGA0gASgLMhcucHJlc2VuY2UudjEuUmVtb3RlSm9pbkgAEjAKDHJlbW90ZV9sZWF2ZRgOIAEoCzIYLnByZXNlbmNlLnYxLlJlbW90ZUxlYXZlSAASNAoOcmVtb3RlX3RpbWVvdXQYDyABKAsyGi5wcmVzZW5jZS52MS5SZW1vdGVUaW1lb3V0SAASPwoUcmVtb3RlX3N0YXRlX2NoYW5nZWQYECABKAsyHy5wcmVzZW5jZS52MS5SZW1vdGVTdGF0ZUNoYW5nZWRIABIzCg5vdXRfb2Zfc2VydmljZRgRIAEoCzIZLnByZXNlbmNlLnYxLk91dE9mU2VydmljZUgAEjgKEGNoYW5uZWxfb2NjdXBpZWQYEiABKAsyHC5wcmVzZW5jZS52MS5DaGFubmVsT2NjdXBpZWRIABI2Cg9jaGFubmVsX3ZhY2F0ZWQYEyABKAsyGy5wcmVzZW5jZS52MS5DaGFubmVsVmFjYXRlZEgAQgcKBWV2ZW50InkKClN1YnNjcmliZWQSEgoKc2Vzc2lvbl9pZBgBIAEoCRIzChBwcmVzZW5jZV90aW1lb3V0GAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEg8KB3Jlc3VtZWQYAyABKAgSEQoJb2NjdXBhbmN5GAQgASgNIlIKCFNuYXBzaG90EiUKBXVzZXJzGAEgAygLMhYucHJlc2VuY2UudjEuVXNlclN0YXRlEgwKBGxhc3QYAiABKAgSEQoJb2NjdXBhbmN5GAMgASgNIncKCEludGVydmFsEg4KBmpvaW5lZBgBIAMoCRIMCgRsZWZ0GAIgAygJEhEKCXRpbWVkX291dBgDIAMoCRInCgdjaGFuZ2VkGAQgAygLMhYucHJlc2VuY2UudjEuVXNlclN0YXRlEhEKCW9jY3VwYW5jeRgFIAEoDSIfCgpSZW1vdGVKb2luEhEKCW9jY3VwYW5jeRgBIAEoDSIgCgtSZW1vdGVMZWF2ZRIRCglvY2N1cGFuY3kYASABKA0iIgoNUmVtb3RlVGltZW91dBIRCglvY2N1cGFuY3kYASABKA0iZwoSUmVtb3RlU3RhdGVDaGFuZ2VkEiUKBXN0YXRlGAEgASgLMhYucHJlc2VuY2UudjEuVXNlclN0YXRlEhQKDGNoYW5nZWRfa2V5cxgCIAMoCRIUCgxyZW1vdmVkX2tleXMYAyADKAkiIwoMT3V0T2ZTZXJ2aWNlEhMKC2Rlc2NyaXB0aW9uGAEgASgJIhEKD0NoYW5uZWxPY2N1cGllZCIQCg5DaGFubmVsVmFjYXRlZCpeCgtDaGFubmVsVHlwZRIcChhDSEFOTkVMX1RZUEVfVU5TUEVDSUZJRUQQABIYChRDSEFOTkVMX1RZUEVfTUVTU0FHRRABEhcKE0NIQU5ORUxfVFlQRV9TVFJFQU0QAkI9ChRyb2xsY2FsbC5wcmVzZW5jZS52MVABWiNyb2xsY2FsbC9nZW4vcHJlc2VuY2UvdjE7cHJlc2VuY2V2MWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * Channel names the place where users are present. A channel needs no creating:
@@ -238,6 +238,24 @@ export type PresenceEvent = Message<"presence.v1.PresenceEvent"> & {
      */
     value: OutOfService;
     case: "outOfService";
+  } | {
+    /**
+     * A channel that nobody was in has its first user. WatchChannels alone;
+     * before the user's REMOTE_JOIN.
+     *
+     * @generated from field: presence.v1.ChannelOccupied channel_occupied = 18;
+     */
+    value: ChannelOccupied;
+    case: "channelOccupied";
+  } | {
+    /**
+     * A channel's last user is gone. WatchChannels alone; after the user's
+     * REMOTE_LEAVE or REMOTE_TIMEOUT.
+     *
+     * @generated from field: presence.v1.ChannelVacated channel_vacated = 19;
+     */
+    value: ChannelVacated;
+    case: "channelVacated";
   } | { case: undefined; value?: undefined };
 };
 
@@ -512,6 +530,36 @@ export type OutOfService = Message<"presence.v1.OutOfService"> & {
  */
 export const OutOfServiceSchema: GenMessage<OutOfService> = /*@__PURE__*/
   messageDesc(file_presence_v1_presence, 11);
+
+/**
+ * ChannelOccupied: somebody is in a channel where nobody was.
+ *
+ * @generated from message presence.v1.ChannelOccupied
+ */
+export type ChannelOccupied = Message<"presence.v1.ChannelOccupied"> & {
+};
+
+/**
+ * Describes the message presence.v1.ChannelOccupied.
+ * Use `create(ChannelOccupiedSchema)` to create a new message.
+ */
+export const ChannelOccupiedSchema: GenMessage<ChannelOccupied> = /*@__PURE__*/
+  messageDesc(file_presence_v1_presence, 12);
+
+/**
+ * ChannelVacated: nobody is in the channel any more.
+ *
+ * @generated from message presence.v1.ChannelVacated
+ */
+export type ChannelVacated = Message<"presence.v1.ChannelVacated"> & {
+};
+
+/**
+ * Describes the message presence.v1.ChannelVacated.
+ * Use `create(ChannelVacatedSchema)` to create a new message.
+ */
+export const ChannelVacatedSchema: GenMessage<ChannelVacated> = /*@__PURE__*/
+  messageDesc(file_presence_v1_presence, 13);
 
 /**
  * ChannelType parts channels into two worlds: the same name under another type

@@ -7,6 +7,8 @@ import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2
 import { file_buf_validate_validate } from "../../buf/validate/validate_pb.js";
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration } from "@bufbuild/protobuf/wkt";
+import type { Status } from "../../google/rpc/status_pb.js";
+import { file_google_rpc_status } from "../../google/rpc/status_pb.js";
 import type { Channel, Position, PresenceEvent, UserState } from "./presence_pb.js";
 import { file_presence_v1_presence } from "./presence_pb.js";
 import type { Message } from "@bufbuild/protobuf";
@@ -15,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file presence/v1/presence_service.proto.
  */
 export const file_presence_v1_presence_service: GenFile = /*@__PURE__*/
-  fileDesc("CiJwcmVzZW5jZS92MS9wcmVzZW5jZV9zZXJ2aWNlLnByb3RvEgtwcmVzZW5jZS52MSLWAgoPU2V0U3RhdGVSZXF1ZXN0Ei0KB2NoYW5uZWwYASABKAsyFC5wcmVzZW5jZS52MS5DaGFubmVsQga6SAPIAQESMwoHdXNlcl9pZBgCIAEoCUIiukgfch0ogAEyGF5bXlx4MDAtXHgxRlx4N0YtXHg5Rl0qJBJpCgZzdGF0ZXMYAyADKAsyKC5wcmVzZW5jZS52MS5TZXRTdGF0ZVJlcXVlc3QuU3RhdGVzRW50cnlCL7pILJoBKSIgch4gAShAMhheW15ceDAwLVx4MUZceDdGLVx4OUZdKiQqBXIDKIAgEg8KB3JlcGxhY2UYBCABKAgSHgoRZXhwZWN0ZWRfcmV2aXNpb24YBSABKARIAIgBARotCgtTdGF0ZXNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQhQKEl9leHBlY3RlZF9yZXZpc2lvbiJzChBTZXRTdGF0ZVJlc3BvbnNlEiUKBXN0YXRlGAEgASgLMhYucHJlc2VuY2UudjEuVXNlclN0YXRlEg8KB3BlbmRpbmcYAiABKAgSJwoIcG9zaXRpb24YAyABKAsyFS5wcmVzZW5jZS52MS5Qb3NpdGlvbiJ1Cg9HZXRTdGF0ZVJlcXVlc3QSLQoHY2hhbm5lbBgBIAEoCzIULnByZXNlbmNlLnYxLkNoYW5uZWxCBrpIA8gBARIzCgd1c2VyX2lkGAIgASgJQiK6SB9yHSiAATIYXlteXHgwMC1ceDFGXHg3Ri1ceDlGXSokIjkKEEdldFN0YXRlUmVzcG9uc2USJQoFc3RhdGUYASABKAsyFi5wcmVzZW5jZS52MS5Vc2VyU3RhdGUiswEKElJlbW92ZVN0YXRlUmVxdWVzdBItCgdjaGFubmVsGAEgASgLMhQucHJlc2VuY2UudjEuQ2hhbm5lbEIGukgDyAEBEjMKB3VzZXJfaWQYAiABKAlCIrpIH3IdKIABMhheW15ceDAwLVx4MUZceDdGLVx4OUZdKiQSOQoEa2V5cxgDIAMoCUIrukgokgElEOgHIiByHiABKEAyGF5bXlx4MDAtXHgxRlx4N0YtXHg5Rl0qJCJ2ChNSZW1vdmVTdGF0ZVJlc3BvbnNlEiUKBXN0YXRlGAEgASgLMhYucHJlc2VuY2UudjEuVXNlclN0YXRlEg8KB3BlbmRpbmcYAiABKAgSJwoIcG9zaXRpb24YAyABKAsyFS5wcmVzZW5jZS52MS5Qb3NpdGlvbiLKBAoYU3Vic2NyaWJlUHJlc2VuY2VSZXF1ZXN0Ei0KB2NoYW5uZWwYASABKAsyFC5wcmVzZW5jZS52MS5DaGFubmVsQga6SAPIAQESMwoHdXNlcl9pZBgCIAEoCUIiukgfch0ogAEyGF5bXlx4MDAtXHgxRlx4N0YtXHg5Rl0qJBIaCg13aXRoX3ByZXNlbmNlGAMgASgISACIAQESDQoFcXVpZXQYBCABKAgSFAoMaW5jbHVkZV9zZWxmGAUgASgIEoEBCg5pbml0aWFsX3N0YXRlcxgGIAMoCzI4LnByZXNlbmNlLnYxLlN1YnNjcmliZVByZXNlbmNlUmVxdWVzdC5Jbml0aWFsU3RhdGVzRW50cnlCL7pILJoBKSIgch4gAShAMhheW15ceDAwLVx4MUZceDdGLVx4OUZdKiQqBXIDKIAgEkIKEHByZXNlbmNlX3RpbWVvdXQYByABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CDbpICqoBByIDCKwCMgASHAoPbGVhdmVfb25fY2FuY2VsGAggASgISAGIAQESGwoKc2Vzc2lvbl9pZBgJIAEoCUIHukgEcgIoQBIqCgtyZXN1bWVfZnJvbRgKIAEoCzIVLnByZXNlbmNlLnYxLlBvc2l0aW9uGjQKEkluaXRpYWxTdGF0ZXNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQhAKDl93aXRoX3ByZXNlbmNlQhIKEF9sZWF2ZV9vbl9jYW5jZWwiRwoZU3Vic2NyaWJlUHJlc2VuY2VSZXNwb25zZRIqCgZldmVudHMYASADKAsyGi5wcmVzZW5jZS52MS5QcmVzZW5jZUV2ZW50Iq0BChZMaXN0T25saW5lVXNlcnNSZXF1ZXN0Ei0KB2NoYW5uZWwYASABKAsyFC5wcmVzZW5jZS52MS5DaGFubmVsQga6SAPIAQESFgoOaW5jbHVkZV9zdGF0ZXMYAiABKAgSEgoKY291bnRfb25seRgDIAEoCBIaCglwYWdlX3NpemUYBCABKAVCB7pIBBoCKAASHAoKcGFnZV90b2tlbhgFIAEoCUIIukgFcgMogAgilgEKF0xpc3RPbmxpbmVVc2Vyc1Jlc3BvbnNlEiUKBXVzZXJzGAEgAygLMhYucHJlc2VuY2UudjEuVXNlclN0YXRlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRISCgp0b3RhbF9zaXplGAMgASgNEicKCHBvc2l0aW9uGAQgASgLMhUucHJlc2VuY2UudjEuUG9zaXRpb24iiAEKF0xpc3RVc2VyQ2hhbm5lbHNSZXF1ZXN0EjMKB3VzZXJfaWQYASABKAlCIrpIH3IdKIABMhheW15ceDAwLVx4MUZceDdGLVx4OUZdKiQSGgoJcGFnZV9zaXplGAIgASgFQge6SAQaAigAEhwKCnBhZ2VfdG9rZW4YAyABKAlCCLpIBXIDKIAIIlsKC1VzZXJDaGFubmVsEiUKB2NoYW5uZWwYASABKAsyFC5wcmVzZW5jZS52MS5DaGFubmVsEiUKBXN0YXRlGAIgASgLMhYucHJlc2VuY2UudjEuVXNlclN0YXRlIl8KGExpc3RVc2VyQ2hhbm5lbHNSZXNwb25zZRIqCghjaGFubmVscxgBIAMoCzIYLnByZXNlbmNlLnYxLlVzZXJDaGFubmVsEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSLkAgoSSm9pbkNoYW5uZWxSZXF1ZXN0Ei0KB2NoYW5uZWwYASABKAsyFC5wcmVzZW5jZS52MS5DaGFubmVsQga6SAPIAQESMwoHdXNlcl9pZBgCIAEoCUIiukgfch0ogAEyGF5bXlx4MDAtXHgxRlx4N0YtXHg5Rl0qJBJ7Cg5pbml0aWFsX3N0YXRlcxgDIAMoCzIyLnByZXNlbmNlLnYxLkpvaW5DaGFubmVsUmVxdWVzdC5Jbml0aWFsU3RhdGVzRW50cnlCL7pILJoBKSIgch4gAShAMhheW15ceDAwLVx4MUZceDdGLVx4OUZdKiQqBXIDKIAgEjcKA3R0bBgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIPukgMqgEJIgMIrAIyAggBGjQKEkluaXRpYWxTdGF0ZXNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBInkKE0pvaW5DaGFubmVsUmVzcG9uc2USEgoKc2Vzc2lvbl9pZBgBIAEoCRIlCgVzdGF0ZRgCIAEoCzIWLnByZXNlbmNlLnYxLlVzZXJTdGF0ZRInCghwb3NpdGlvbhgDIAEoCzIVLnByZXNlbmNlLnYxLlBvc2l0aW9uInUKEEhlYXJ0YmVhdFJlcXVlc3QSKAoLc2Vzc2lvbl9pZHMYASADKAlCE7pIEJIBDQgBEOgHIgZyBCABKEASNwoDdHRsGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQg+6SAyqAQkiAwisAjICCAEiMAoRSGVhcnRiZWF0UmVzcG9uc2USGwoTZXhwaXJlZF9zZXNzaW9uX2lkcxgBIAMoCSKWAQoTTGVhdmVDaGFubmVsUmVxdWVzdBItCgdjaGFubmVsGAEgASgLMhQucHJlc2VuY2UudjEuQ2hhbm5lbEIGukgDyAEBEjMKB3VzZXJfaWQYAiABKAlCIrpIH3IdKIABMhheW15ceDAwLVx4MUZceDdGLVx4OUZdKiQSGwoKc2Vzc2lvbl9pZBgDIAEoCUIHukgEcgIoQCIWChRMZWF2ZUNoYW5uZWxSZXNwb25zZTKcBgoPUHJlc2VuY2VTZXJ2aWNlEkcKCFNldFN0YXRlEhwucHJlc2VuY2UudjEuU2V0U3RhdGVSZXF1ZXN0Gh0ucHJlc2VuY2UudjEuU2V0U3RhdGVSZXNwb25zZRJMCghHZXRTdGF0ZRIcLnByZXNlbmNlLnYxLkdldFN0YXRlUmVxdWVzdBodLnByZXNlbmNlLnYxLkdldFN0YXRlUmVzcG9uc2UiA5ACARJQCgtSZW1vdmVTdGF0ZRIfLnByZXNlbmNlLnYxLlJlbW92ZVN0YXRlUmVxdWVzdBogLnByZXNlbmNlLnYxLlJlbW92ZVN0YXRlUmVzcG9uc2USZAoRU3Vic2NyaWJlUHJlc2VuY2USJS5wcmVzZW5jZS52MS5TdWJzY3JpYmVQcmVzZW5jZVJlcXVlc3QaJi5wcmVzZW5jZS52MS5TdWJzY3JpYmVQcmVzZW5jZVJlc3BvbnNlMAESYQoPTGlzdE9ubGluZVVzZXJzEiMucHJlc2VuY2UudjEuTGlzdE9ubGluZVVzZXJzUmVxdWVzdBokLnByZXNlbmNlLnYxLkxpc3RPbmxpbmVVc2Vyc1Jlc3BvbnNlIgOQAgESZAoQTGlzdFVzZXJDaGFubmVscxIkLnByZXNlbmNlLnYxLkxpc3RVc2VyQ2hhbm5lbHNSZXF1ZXN0GiUucHJlc2VuY2UudjEuTGlzdFVzZXJDaGFubmVsc1Jlc3BvbnNlIgOQAgESUAoLSm9pbkNoYW5uZWwSHy5wcmVzZW5jZS52MS5Kb2luQ2hhbm5lbFJlcXVlc3QaIC5wcmVzZW5jZS52MS5Kb2luQ2hhbm5lbFJlc3BvbnNlEkoKCUhlYXJ0YmVhdBIdLnByZXNlbmNlLnYxLkhlYXJ0YmVhdFJlcXVlc3QaHi5wcmVzZW5jZS52MS5IZWFydGJlYXRSZXNwb25zZRJTCgxMZWF2ZUNoYW5uZWwSIC5wcmVzZW5jZS52MS5MZWF2ZUNoYW5uZWxSZXF1ZXN0GiEucHJlc2VuY2UudjEuTGVhdmVDaGFubmVsUmVzcG9uc2VCPQoUcm9sbGNhbGwucHJlc2VuY2UudjFQAVojcm9sbGNhbGwvZ2VuL3ByZXNlbmNlL3YxO3ByZXNlbmNldjFiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_duration, file_presence_v1_presence]);
+  fileDesc("CiJwcmVzZW5jZS92MS9wcmVzZW5jZV9zZXJ2aWNlLnByb3RvEgtwcmVzZW5jZS52MSLWAgoPU2V0U3RhdGVSZXF1ZXN0Ei0KB2NoYW5uZWwYASABKAsyFC5wcmVzZW5jZS52MS5DaGFubmVsQga6SAPIAQESMwoHdXNlcl9pZBgCIAEoCUIiukgfch0ogAEyGF5bXlx4MDAtXHgxRlx4N0YtXHg5Rl0qJBJpCgZzdGF0ZXMYAyADKAsyKC5wcmVzZW5jZS52MS5TZXRTdGF0ZVJlcXVlc3QuU3RhdGVzRW50cnlCL7pILJoBKSIgch4gAShAMhheW15ceDAwLVx4MUZceDdGLVx4OUZdKiQqBXIDKIAgEg8KB3JlcGxhY2UYBCABKAgSHgoRZXhwZWN0ZWRfcmV2aXNpb24YBSABKARIAIgBARotCgtTdGF0ZXNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQhQKEl9leHBlY3RlZF9yZXZpc2lvbiJzChBTZXRTdGF0ZVJlc3BvbnNlEiUKBXN0YXRlGAEgASgLMhYucHJlc2VuY2UudjEuVXNlclN0YXRlEg8KB3BlbmRpbmcYAiABKAgSJwoIcG9zaXRpb24YAyABKAsyFS5wcmVzZW5jZS52MS5Qb3NpdGlvbiJ1Cg9HZXRTdGF0ZVJlcXVlc3QSLQoHY2hhbm5lbBgBIAEoCzIULnByZXNlbmNlLnYxLkNoYW5uZWxCBrpIA8gBARIzCgd1c2VyX2lkGAIgASgJQiK6SB9yHSiAATIYXlteXHgwMC1ceDFGXHg3Ri1ceDlGXSokIjkKEEdldFN0YXRlUmVzcG9uc2USJQoFc3RhdGUYASABKAsyFi5wcmVzZW5jZS52MS5Vc2VyU3RhdGUiswEKElJlbW92ZVN0YXRlUmVxdWVzdBItCgdjaGFubmVsGAEgASgLMhQucHJlc2VuY2UudjEuQ2hhbm5lbEIGukgDyAEBEjMKB3VzZXJfaWQYAiABKAlCIrpIH3IdKIABMhheW15ceDAwLVx4MUZceDdGLVx4OUZdKiQSOQoEa2V5cxgDIAMoCUIrukgokgElEOgHIiByHiABKEAyGF5bXlx4MDAtXHgxRlx4N0YtXHg5Rl0qJCJ2ChNSZW1vdmVTdGF0ZVJlc3BvbnNlEiUKBXN0YXRlGAEgASgLMhYucHJlc2VuY2UudjEuVXNlclN0YXRlEg8KB3BlbmRpbmcYAiABKAgSJwoIcG9zaXRpb24YAyABKAsyFS5wcmVzZW5jZS52MS5Qb3NpdGlvbiLKBAoYU3Vic2NyaWJlUHJlc2VuY2VSZXF1ZXN0Ei0KB2NoYW5uZWwYASABKAsyFC5wcmVzZW5jZS52MS5DaGFubmVsQga6SAPIAQESMwoHdXNlcl9pZBgCIAEoCUIiukgfch0ogAEyGF5bXlx4MDAtXHgxRlx4N0YtXHg5Rl0qJBIaCg13aXRoX3ByZXNlbmNlGAMgASgISACIAQESDQoFcXVpZXQYBCABKAgSFAoMaW5jbHVkZV9zZWxmGAUgASgIEoEBCg5pbml0aWFsX3N0YXRlcxgGIAMoCzI4LnByZXNlbmNlLnYxLlN1YnNjcmliZVByZXNlbmNlUmVxdWVzdC5Jbml0aWFsU3RhdGVzRW50cnlCL7pILJoBKSIgch4gAShAMhheW15ceDAwLVx4MUZceDdGLVx4OUZdKiQqBXIDKIAgEkIKEHByZXNlbmNlX3RpbWVvdXQYByABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CDbpICqoBByIDCKwCMgASHAoPbGVhdmVfb25fY2FuY2VsGAggASgISAGIAQESGwoKc2Vzc2lvbl9pZBgJIAEoCUIHukgEcgIoQBIqCgtyZXN1bWVfZnJvbRgKIAEoCzIVLnByZXNlbmNlLnYxLlBvc2l0aW9uGjQKEkluaXRpYWxTdGF0ZXNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQhAKDl93aXRoX3ByZXNlbmNlQhIKEF9sZWF2ZV9vbl9jYW5jZWwiRwoZU3Vic2NyaWJlUHJlc2VuY2VSZXNwb25zZRIqCgZldmVudHMYASADKAsyGi5wcmVzZW5jZS52MS5QcmVzZW5jZUV2ZW50IpADChZMaXN0T25saW5lVXNlcnNSZXF1ZXN0Ei0KB2NoYW5uZWwYASABKAsyFC5wcmVzZW5jZS52MS5DaGFubmVsQga6SAPIAQESFgoOaW5jbHVkZV9zdGF0ZXMYAiABKAgSEgoKY291bnRfb25seRgDIAEoCBIaCglwYWdlX3NpemUYBCABKAVCB7pIBBoCKAASHAoKcGFnZV90b2tlbhgFIAEoCUIIukgFcgMogAgSPgoIdXNlcl9pZHMYBiADKAlCLLpIKZIBJhDoByIhch8gASiAATIYXlteXHgwMC1ceDFGXHg3Ri1ceDlGXSokEnIKBnN0YXRlcxgHIAMoCzIvLnByZXNlbmNlLnYxLkxpc3RPbmxpbmVVc2Vyc1JlcXVlc3QuU3RhdGVzRW50cnlCMbpILpoBKxAgIiByHiABKEAyGF5bXlx4MDAtXHgxRlx4N0YtXHg5Rl0qJCoFcgMogCAaLQoLU3RhdGVzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASKWAQoXTGlzdE9ubGluZVVzZXJzUmVzcG9uc2USJQoFdXNlcnMYASADKAsyFi5wcmVzZW5jZS52MS5Vc2VyU3RhdGUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhIKCnRvdGFsX3NpemUYAyABKA0SJwoIcG9zaXRpb24YBCABKAsyFS5wcmVzZW5jZS52MS5Qb3NpdGlvbiKIAQoXTGlzdFVzZXJDaGFubmVsc1JlcXVlc3QSMwoHdXNlcl9pZBgBIAEoCUIiukgfch0ogAEyGF5bXlx4MDAtXHgxRlx4N0YtXHg5Rl0qJBIaCglwYWdlX3NpemUYAiABKAVCB7pIBBoCKAASHAoKcGFnZV90b2tlbhgDIAEoCUIIukgFcgMogAgiWwoLVXNlckNoYW5uZWwSJQoHY2hhbm5lbBgBIAEoCzIULnByZXNlbmNlLnYxLkNoYW5uZWwSJQoFc3RhdGUYAiABKAsyFi5wcmVzZW5jZS52MS5Vc2VyU3RhdGUiXwoYTGlzdFVzZXJDaGFubmVsc1Jlc3BvbnNlEioKCGNoYW5uZWxzGAEgAygLMhgucHJlc2VuY2UudjEuVXNlckNoYW5uZWwSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIuQCChJKb2luQ2hhbm5lbFJlcXVlc3QSLQoHY2hhbm5lbBgBIAEoCzIULnByZXNlbmNlLnYxLkNoYW5uZWxCBrpIA8gBARIzCgd1c2VyX2lkGAIgASgJQiK6SB9yHSiAATIYXlteXHgwMC1ceDFGXHg3Ri1ceDlGXSokEnsKDmluaXRpYWxfc3RhdGVzGAMgAygLMjIucHJlc2VuY2UudjEuSm9pbkNoYW5uZWxSZXF1ZXN0LkluaXRpYWxTdGF0ZXNFbnRyeUIvukgsmgEpIiByHiABKEAyGF5bXlx4MDAtXHgxRlx4N0YtXHg5Rl0qJCoFcgMogCASNwoDdHRsGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQg+6SAyqAQkiAwisAjICCAEaNAoSSW5pdGlhbFN0YXRlc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEieQoTSm9pbkNoYW5uZWxSZXNwb25zZRISCgpzZXNzaW9uX2lkGAEgASgJEiUKBXN0YXRlGAIgASgLMhYucHJlc2VuY2UudjEuVXNlclN0YXRlEicKCHBvc2l0aW9uGAMgASgLMhUucHJlc2VuY2UudjEuUG9zaXRpb24idQoQSGVhcnRiZWF0UmVxdWVzdBIoCgtzZXNzaW9uX2lkcxgBIAMoCUITukgQkgENCAEQ6AciBnIEIAEoQBI3CgN0dGwYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CD7pIDKoBCSIDCKwCMgIIASIwChFIZWFydGJlYXRSZXNwb25zZRIbChNleHBpcmVkX3Nlc3Npb25faWRzGAEgAygJIpYBChNMZWF2ZUNoYW5uZWxSZXF1ZXN0Ei0KB2NoYW5uZWwYASABKAsyFC5wcmVzZW5jZS52MS5DaGFubmVsQga6SAPIAQESMwoHdXNlcl9pZBgCIAEoCUIiukgfch0ogAEyGF5bXlx4MDAtXHgxRlx4N0YtXHg5Rl0qJBIbCgpzZXNzaW9uX2lkGAMgASgJQge6SARyAihAIhYKFExlYXZlQ2hhbm5lbFJlc3BvbnNlIpQBChRXYXRjaENoYW5uZWxzUmVxdWVzdBIxCghjaGFubmVscxgBIAMoCzIULnByZXNlbmNlLnYxLkNoYW5uZWxCCbpIBpIBAxDoBxIyCgZwcmVmaXgYAiABKAlCIrpIH3IdKIABMhheW15ceDAwLVx4MUZceDdGLVx4OUZdKiQSFQoNd2l0aF9zbmFwc2hvdBgDIAEoCCJDChVXYXRjaENoYW5uZWxzUmVzcG9uc2USKgoGZXZlbnRzGAEgAygLMhoucHJlc2VuY2UudjEuUHJlc2VuY2VFdmVudCJZChdCYXRjaEpvaW5DaGFubmVsUmVxdWVzdBI+CghyZXF1ZXN0cxgBIAMoCzIfLnByZXNlbmNlLnYxLkpvaW5DaGFubmVsUmVxdWVzdEILukgIkgEFCAEQ6AciUAoYQmF0Y2hKb2luQ2hhbm5lbFJlc3BvbnNlEjQKB3Jlc3VsdHMYASADKAsyIy5wcmVzZW5jZS52MS5CYXRjaEpvaW5DaGFubmVsUmVzdWx0In0KFkJhdGNoSm9pbkNoYW5uZWxSZXN1bHQSNAoIcmVzcG9uc2UYASABKAsyIC5wcmVzZW5jZS52MS5Kb2luQ2hhbm5lbFJlc3BvbnNlSAASIwoFZXJyb3IYAiABKAsyEi5nb29nbGUucnBjLlN0YXR1c0gAQggKBnJlc3VsdCJTChRCYXRjaFNldFN0YXRlUmVxdWVzdBI7CghyZXF1ZXN0cxgBIAMoCzIcLnByZXNlbmNlLnYxLlNldFN0YXRlUmVxdWVzdEILukgIkgEFCAEQ6AciSgoVQmF0Y2hTZXRTdGF0ZVJlc3BvbnNlEjEKB3Jlc3VsdHMYASADKAsyIC5wcmVzZW5jZS52MS5CYXRjaFNldFN0YXRlUmVzdWx0IncKE0JhdGNoU2V0U3RhdGVSZXN1bHQSMQoIcmVzcG9uc2UYASABKAsyHS5wcmVzZW5jZS52MS5TZXRTdGF0ZVJlc3BvbnNlSAASIwoFZXJyb3IYAiABKAsyEi5nb29nbGUucnBjLlN0YXR1c0gAQggKBnJlc3VsdDKvCAoPUHJlc2VuY2VTZXJ2aWNlEkcKCFNldFN0YXRlEhwucHJlc2VuY2UudjEuU2V0U3RhdGVSZXF1ZXN0Gh0ucHJlc2VuY2UudjEuU2V0U3RhdGVSZXNwb25zZRJMCghHZXRTdGF0ZRIcLnByZXNlbmNlLnYxLkdldFN0YXRlUmVxdWVzdBodLnByZXNlbmNlLnYxLkdldFN0YXRlUmVzcG9uc2UiA5ACARJQCgtSZW1vdmVTdGF0ZRIfLnByZXNlbmNlLnYxLlJlbW92ZVN0YXRlUmVxdWVzdBogLnByZXNlbmNlLnYxLlJlbW92ZVN0YXRlUmVzcG9uc2USZAoRU3Vic2NyaWJlUHJlc2VuY2USJS5wcmVzZW5jZS52MS5TdWJzY3JpYmVQcmVzZW5jZVJlcXVlc3QaJi5wcmVzZW5jZS52MS5TdWJzY3JpYmVQcmVzZW5jZVJlc3BvbnNlMAESWAoNV2F0Y2hDaGFubmVscxIhLnByZXNlbmNlLnYxLldhdGNoQ2hhbm5lbHNSZXF1ZXN0GiIucHJlc2VuY2UudjEuV2F0Y2hDaGFubmVsc1Jlc3BvbnNlMAESXwoQQmF0Y2hKb2luQ2hhbm5lbBIkLnByZXNlbmNlLnYxLkJhdGNoSm9pbkNoYW5uZWxSZXF1ZXN0GiUucHJlc2VuY2UudjEuQmF0Y2hKb2luQ2hhbm5lbFJlc3BvbnNlElYKDUJhdGNoU2V0U3RhdGUSIS5wcmVzZW5jZS52MS5CYXRjaFNldFN0YXRlUmVxdWVzdBoiLnByZXNlbmNlLnYxLkJhdGNoU2V0U3RhdGVSZXNwb25zZRJhCg9MaXN0T25saW5lVXNlcnMSIy5wcmVzZW5jZS52MS5MaXN0T25saW5lVXNlcnNSZXF1ZXN0GiQucHJlc2VuY2UudjEuTGlzdE9ubGluZVVzZXJzUmVzcG9uc2UiA5ACARJkChBMaXN0VXNlckNoYW5uZWxzEiQucHJlc2VuY2UudjEuTGlzdFVzZXJDaGFubmVsc1JlcXVlc3QaJS5wcmVzZW5jZS52MS5MaXN0VXNlckNoYW5uZWxzUmVzcG9uc2UiA5ACARJQCgtKb2luQ2hhbm5lbBIfLnByZXNlbmNlLnYxLkpvaW5DaGFubmVsUmVxdWVzdBogLnByZXNlbmNlLnYxLkpvaW5DaGFubmVsUmVzcG9uc2USSgoJSGVhcnRiZWF0Eh0ucHJlc2VuY2UudjEuSGVhcnRiZWF0UmVxdWVzdBoeLnByZXNlbmNlLnYxLkhlYXJ0YmVhdFJlc3BvbnNlElMKDExlYXZlQ2hhbm5lbBIgLnByZXNlbmNlLnYxLkxlYXZlQ2hhbm5lbFJlcXVlc3QaIS5wcmVzZW5jZS52MS5MZWF2ZUNoYW5uZWxSZXNwb25zZUI9ChRyb2xsY2FsbC5wcmVzZW5jZS52MVABWiNyb2xsY2FsbC9nZW4vcHJlc2VuY2UvdjE7cHJlc2VuY2V2MWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_duration, file_google_rpc_status, file_presence_v1_presence]);
 
 /**
  * SetStateRequest changes one user's state in one channel.
@@ -383,6 +385,22 @@ export type ListOnlineUsersRequest = Message<"presence.v1.ListOnlineUsersRequest
    * @generated from field: string page_token = 5;
    */
   pageToken: string;
+
+  /**
+   * Only these users, those of them who are present: "who of these is here". At
+   * most 1000. Empty: everybody.
+   *
+   * @generated from field: repeated string user_ids = 6;
+   */
+  userIds: string[];
+
+  /**
+   * Only users whose state holds all of these pairs. At most 32. Empty: whatever
+   * their state.
+   *
+   * @generated from field: map<string, string> states = 7;
+   */
+  states: { [key: string]: string };
 };
 
 /**
@@ -413,7 +431,9 @@ export type ListOnlineUsersResponse = Message<"presence.v1.ListOnlineUsersRespon
   nextPageToken: string;
 
   /**
-   * How many users are present at this moment, on all pages.
+   * How many users are present at this moment, on all pages and whatever
+   * `user_ids` and `states` ask for; in a `count_only` request: how many of those
+   * asked for.
    *
    * @generated from field: uint32 total_size = 3;
    */
@@ -705,6 +725,224 @@ export const LeaveChannelResponseSchema: GenMessage<LeaveChannelResponse> = /*@_
   messageDesc(file_presence_v1_presence_service, 18);
 
 /**
+ * WatchChannelsRequest opens a feed.
+ *
+ * @generated from message presence.v1.WatchChannelsRequest
+ */
+export type WatchChannelsRequest = Message<"presence.v1.WatchChannelsRequest"> & {
+  /**
+   * These channels. At most 1000. Empty, and no `prefix`: all channels.
+   *
+   * @generated from field: repeated presence.v1.Channel channels = 1;
+   */
+  channels: Channel[];
+
+  /**
+   * All channels whose names begin so, beside those in `channels`. At most 128
+   * bytes of UTF-8, no control characters.
+   *
+   * @generated from field: string prefix = 2;
+   */
+  prefix: string;
+
+  /**
+   * Begin with a SNAPSHOT of each occupied channel. Default false.
+   *
+   * @generated from field: bool with_snapshot = 3;
+   */
+  withSnapshot: boolean;
+};
+
+/**
+ * Describes the message presence.v1.WatchChannelsRequest.
+ * Use `create(WatchChannelsRequestSchema)` to create a new message.
+ */
+export const WatchChannelsRequestSchema: GenMessage<WatchChannelsRequest> = /*@__PURE__*/
+  messageDesc(file_presence_v1_presence_service, 19);
+
+/**
+ * WatchChannelsResponse carries everything that was ready at the moment.
+ *
+ * @generated from message presence.v1.WatchChannelsResponse
+ */
+export type WatchChannelsResponse = Message<"presence.v1.WatchChannelsResponse"> & {
+  /**
+   * In the order of each channel. Never empty.
+   *
+   * @generated from field: repeated presence.v1.PresenceEvent events = 1;
+   */
+  events: PresenceEvent[];
+};
+
+/**
+ * Describes the message presence.v1.WatchChannelsResponse.
+ * Use `create(WatchChannelsResponseSchema)` to create a new message.
+ */
+export const WatchChannelsResponseSchema: GenMessage<WatchChannelsResponse> = /*@__PURE__*/
+  messageDesc(file_presence_v1_presence_service, 20);
+
+/**
+ * BatchJoinChannelRequest makes up to 1000 leases.
+ *
+ * @generated from message presence.v1.BatchJoinChannelRequest
+ */
+export type BatchJoinChannelRequest = Message<"presence.v1.BatchJoinChannelRequest"> & {
+  /**
+   * Each as in JoinChannel. 1 to 1000.
+   *
+   * @generated from field: repeated presence.v1.JoinChannelRequest requests = 1;
+   */
+  requests: JoinChannelRequest[];
+};
+
+/**
+ * Describes the message presence.v1.BatchJoinChannelRequest.
+ * Use `create(BatchJoinChannelRequestSchema)` to create a new message.
+ */
+export const BatchJoinChannelRequestSchema: GenMessage<BatchJoinChannelRequest> = /*@__PURE__*/
+  messageDesc(file_presence_v1_presence_service, 21);
+
+/**
+ * BatchJoinChannelResponse tells what became of each entry.
+ *
+ * @generated from message presence.v1.BatchJoinChannelResponse
+ */
+export type BatchJoinChannelResponse = Message<"presence.v1.BatchJoinChannelResponse"> & {
+  /**
+   * In the order of the request.
+   *
+   * @generated from field: repeated presence.v1.BatchJoinChannelResult results = 1;
+   */
+  results: BatchJoinChannelResult[];
+};
+
+/**
+ * Describes the message presence.v1.BatchJoinChannelResponse.
+ * Use `create(BatchJoinChannelResponseSchema)` to create a new message.
+ */
+export const BatchJoinChannelResponseSchema: GenMessage<BatchJoinChannelResponse> = /*@__PURE__*/
+  messageDesc(file_presence_v1_presence_service, 22);
+
+/**
+ * BatchJoinChannelResult is one entry's answer.
+ *
+ * @generated from message presence.v1.BatchJoinChannelResult
+ */
+export type BatchJoinChannelResult = Message<"presence.v1.BatchJoinChannelResult"> & {
+  /**
+   * What it is.
+   *
+   * @generated from oneof presence.v1.BatchJoinChannelResult.result
+   */
+  result: {
+    /**
+     * The entry was carried out.
+     *
+     * @generated from field: presence.v1.JoinChannelResponse response = 1;
+     */
+    value: JoinChannelResponse;
+    case: "response";
+  } | {
+    /**
+     * The entry was refused, with the details that JoinChannel would have given;
+     * nothing of it was done.
+     *
+     * @generated from field: google.rpc.Status error = 2;
+     */
+    value: Status;
+    case: "error";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message presence.v1.BatchJoinChannelResult.
+ * Use `create(BatchJoinChannelResultSchema)` to create a new message.
+ */
+export const BatchJoinChannelResultSchema: GenMessage<BatchJoinChannelResult> = /*@__PURE__*/
+  messageDesc(file_presence_v1_presence_service, 23);
+
+/**
+ * BatchSetStateRequest changes the states of up to 1000 users.
+ *
+ * @generated from message presence.v1.BatchSetStateRequest
+ */
+export type BatchSetStateRequest = Message<"presence.v1.BatchSetStateRequest"> & {
+  /**
+   * Each as in SetState. 1 to 1000. Entries for one user are carried out in their
+   * order.
+   *
+   * @generated from field: repeated presence.v1.SetStateRequest requests = 1;
+   */
+  requests: SetStateRequest[];
+};
+
+/**
+ * Describes the message presence.v1.BatchSetStateRequest.
+ * Use `create(BatchSetStateRequestSchema)` to create a new message.
+ */
+export const BatchSetStateRequestSchema: GenMessage<BatchSetStateRequest> = /*@__PURE__*/
+  messageDesc(file_presence_v1_presence_service, 24);
+
+/**
+ * BatchSetStateResponse tells what became of each entry.
+ *
+ * @generated from message presence.v1.BatchSetStateResponse
+ */
+export type BatchSetStateResponse = Message<"presence.v1.BatchSetStateResponse"> & {
+  /**
+   * In the order of the request.
+   *
+   * @generated from field: repeated presence.v1.BatchSetStateResult results = 1;
+   */
+  results: BatchSetStateResult[];
+};
+
+/**
+ * Describes the message presence.v1.BatchSetStateResponse.
+ * Use `create(BatchSetStateResponseSchema)` to create a new message.
+ */
+export const BatchSetStateResponseSchema: GenMessage<BatchSetStateResponse> = /*@__PURE__*/
+  messageDesc(file_presence_v1_presence_service, 25);
+
+/**
+ * BatchSetStateResult is one entry's answer.
+ *
+ * @generated from message presence.v1.BatchSetStateResult
+ */
+export type BatchSetStateResult = Message<"presence.v1.BatchSetStateResult"> & {
+  /**
+   * What it is.
+   *
+   * @generated from oneof presence.v1.BatchSetStateResult.result
+   */
+  result: {
+    /**
+     * The entry was carried out.
+     *
+     * @generated from field: presence.v1.SetStateResponse response = 1;
+     */
+    value: SetStateResponse;
+    case: "response";
+  } | {
+    /**
+     * The entry was refused, with the details that SetState would have given;
+     * nothing of it was done.
+     *
+     * @generated from field: google.rpc.Status error = 2;
+     */
+    value: Status;
+    case: "error";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message presence.v1.BatchSetStateResult.
+ * Use `create(BatchSetStateResultSchema)` to create a new message.
+ */
+export const BatchSetStateResultSchema: GenMessage<BatchSetStateResult> = /*@__PURE__*/
+  messageDesc(file_presence_v1_presence_service, 26);
+
+/**
  * PresenceService says who is in a channel, and in what state.
  *
  * Who calls: without authentication, the `user_id` of the request, or the
@@ -781,6 +1019,48 @@ export const PresenceService: GenService<{
     methodKind: "server_streaming";
     input: typeof SubscribePresenceRequestSchema;
     output: typeof SubscribePresenceResponseSchema;
+  },
+  /**
+   * Tells a back end what happens in many channels, without being in any: joins,
+   * leaves, timeouts and state changes, and which channels become occupied or
+   * vacant. Only for identities that hold the right to it (NOT_ALLOWED).
+   *
+   * SUBSCRIBED comes first, without a channel. With `with_snapshot` a SNAPSHOT of
+   * each occupied channel follows, and may come again at any time; without, only
+   * what changes from now on. Each event names its channel, and positions are
+   * those of that channel. A watcher that does not keep up is served as any
+   * subscriber: what it misses collapses per channel and user.
+   *
+   * @generated from rpc presence.v1.PresenceService.WatchChannels
+   */
+  watchChannels: {
+    methodKind: "server_streaming";
+    input: typeof WatchChannelsRequestSchema;
+    output: typeof WatchChannelsResponseSchema;
+  },
+  /**
+   * JoinChannel for up to 1000 users in one call. Each entry is carried out by
+   * itself and has a status of its own; the others in the channel hear of all of
+   * them at once.
+   *
+   * @generated from rpc presence.v1.PresenceService.BatchJoinChannel
+   */
+  batchJoinChannel: {
+    methodKind: "unary";
+    input: typeof BatchJoinChannelRequestSchema;
+    output: typeof BatchJoinChannelResponseSchema;
+  },
+  /**
+   * SetState for up to 1000 users in one call. Each entry is carried out by
+   * itself and has a status of its own; the others in the channel hear of all of
+   * them at once.
+   *
+   * @generated from rpc presence.v1.PresenceService.BatchSetState
+   */
+  batchSetState: {
+    methodKind: "unary";
+    input: typeof BatchSetStateRequestSchema;
+    output: typeof BatchSetStateResponseSchema;
   },
   /**
    * Lists who is present in a channel, in pages, without joining it. A page never
