@@ -29,6 +29,9 @@ export const DEFAULT_CHANNEL_OPTIONS: ChannelOptions = {
   // One client, one connection: closing it must not depend on who else in the
   // process talks to the same address.
   "grpc.use_local_subchannel_pool": 1,
+  // A server that is back must not wait for clients whose patience has grown to minutes.
+  "grpc.initial_reconnect_backoff_ms": 500,
+  "grpc.max_reconnect_backoff_ms": 5_000,
   // The largest page of users, 1000 with 16 KiB each, passes grpc-js's 4 MiB.
   "grpc.max_receive_message_length": 32 * 1024 * 1024,
 };
