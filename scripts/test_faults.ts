@@ -19,8 +19,8 @@ function number(text: string): number {
 const { seed, minutes, only } = new Command("npm run test:faults --")
   .description("Puts faults into real clients, servers and networks, and checks every promise of docs/guarantees.md.")
   .option("--seed <n>", "replay the random faults of a run that failed", number)
-  .option("--minutes <n>", "how long the random faults go on (default 0.4)", number)
-  .option("--only <name...>", "these files alone: ghosts, flaps, restart, storm, slow_reader, soak")
+  .option("--minutes <n>", "how long the random faults go on (default 0.25)", number)
+  .option("--only <name...>", "these files alone: devices, flaps, ghosts, restart, slow_reader, soak, storm")
   .parse()
   .opts<Flags>();
 

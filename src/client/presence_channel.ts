@@ -93,6 +93,7 @@ export class PresenceChannel implements ChannelId {
   /** Whose state and presence this object is about; empty for the one that the server takes the caller for. */
   readonly userId: string;
 
+  readonly #connection: Connection;
   readonly #rpc: Connection["rpc"];
   readonly #subscriptions: Set<Subscription>;
   readonly #reconnect: ReconnectPolicy | undefined;
@@ -101,6 +102,7 @@ export class PresenceChannel implements ChannelId {
     this.type = type;
     this.name = name;
     this.userId = userId;
+    this.#connection = connection;
     this.#rpc = connection.rpc;
     this.#subscriptions = subscriptions;
     this.#reconnect = reconnect;
@@ -172,6 +174,7 @@ export class PresenceChannel implements ChannelId {
       // The state to join with is set by now, or was changed since.
       open: (from, signal) =>
         this.#rpc.subscribePresence(from ? { ...request, ...from, initialStates: {} } : request, { signal }),
+      usable: (signal) => this.#connection.usable(signal),
       send: (write, signal) => this.#send(write, signal),
       settle: () => settle(this),
       leave: (session) =>

@@ -74,6 +74,8 @@ export function retryDelay(
 export interface KeepOpenOptions<Message> {
   /** Starts a stream; aborting the signal cancels it. */
   open(signal: AbortSignal): AsyncIterable<Message>;
+  /** Resolves when it makes sense to open a stream again; rejects when the signal is aborted. */
+  usable(signal: AbortSignal): Promise<void>;
   /** Undefined: one stream, and its failure is the end. */
   readonly policy: ReconnectPolicy | undefined;
   /** Stops everything, a waiting included; the generator then fails with its reason. */
@@ -93,7 +95,7 @@ export interface Received<Message> {
  * with the first error that waiting does not cure.
  */
 export async function* keepOpen<Message>(options: KeepOpenOptions<Message>): AsyncGenerator<Received<Message>, void> {
-  const { open, policy, signal, onStatus } = options;
+  const { open, usable, policy, signal, onStatus } = options;
   const patience = new Patience(policy, signal);
   let wasLive = false;
   let attempt = 0;
@@ -124,6 +126,9 @@ export async function* keepOpen<Message>(options: KeepOpenOptions<Message>): Asy
       patience.failed(failure, retryInMs);
       onStatus({ state: wasLive ? "reconnecting" : "connecting", attempt, reason: failure, retryInMs });
       await sleep(retryInMs, undefined, { signal }).catch(() => signal.throwIfAborted());
+      await usable(patience.signal).catch(() => {
+        throw signal.aborted ? signal.reason : failure;
+      });
     }
   } finally {
     patience.end();

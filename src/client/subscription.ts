@@ -44,6 +44,8 @@ export interface SubscriptionParts {
   readonly onStatus: ((status: SubscriptionStatus) => void) | undefined;
   /** Starts the stream, or one that goes on where another was lost; aborting the signal cancels it. */
   open(from: Return | undefined, signal: AbortSignal): AsyncIterable<SubscribePresenceResponse>;
+  /** Resolves when the connection is there again, or is being made. */
+  usable(signal: AbortSignal): Promise<void>;
   /** Carries out a change of the user's state. */
   readonly send: Send;
   /** Resolves once the server has read all that was sent to it before. */
@@ -250,6 +252,7 @@ export class Subscription implements AsyncIterable<PresenceEvent>, AsyncDisposab
     const { signal } = this.#cancel;
     const responses = keepOpen({
       open: (attempt) => this.#parts.open(this.#whereLost(), attempt),
+      usable: (attempt) => this.#parts.usable(attempt),
       policy: this.#parts.reconnect,
       signal,
       onStatus: (status) => this.#fares(status),

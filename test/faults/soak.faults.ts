@@ -15,7 +15,7 @@ import { Monitor } from "./monitor.js";
 
 const CROWD = new URL("../support/crowd_process.ts", import.meta.url);
 const SEED = Number(process.env.ROLLCALL_FAULTS_SEED ?? Math.floor(Math.random() * 2 ** 31));
-const MINUTES = Number(process.env.ROLLCALL_FAULTS_MINUTES ?? 0.4);
+const MINUTES = Number(process.env.ROLLCALL_FAULTS_MINUTES ?? 0.25);
 
 const KEEPALIVE_MS = 500;
 const ANSWER_MS = 500;
