@@ -1,12 +1,10 @@
 import assert from "node:assert/strict";
 import { lastLeave } from "../guarantees/last_leave.js";
-import type { CrowdCalls } from "../support/crowd_process.js";
-import { Remote } from "../support/remote.js";
+import { type Crowd, startCrowd } from "../support/crowd.js";
 import { ServerUnderTest } from "../support/server_under_test.js";
 import { TcpProxy } from "../support/tcp_proxy.js";
 import { Monitor } from "./monitor.js";
 
-const CROWD = new URL("../support/crowd_process.ts", import.meta.url);
 const PRESENCE_TIMEOUT_MS = 1000;
 const users = Array.from({ length: 20 }, (_, n) => `user${n}`);
 
@@ -15,8 +13,8 @@ describe("Several devices of one user: first join, last leave (S1, S2, S8)", fun
   let server: ServerUnderTest;
   let proxy: TcpProxy;
   let monitor: Monitor;
-  let phones: Remote<CrowdCalls>;
-  let laptops: Remote<CrowdCalls>;
+  let phones: Crowd;
+  let laptops: Crowd;
 
   beforeEach(async () => {
     server = await ServerUnderTest.start({ keepalive: 300, keepaliveTimeout: 300 });
@@ -32,8 +30,8 @@ describe("Several devices of one user: first join, last leave (S1, S2, S8)", fun
     await server.stop();
   });
 
-  async function device(address: string): Promise<Remote<CrowdCalls>> {
-    const crowd = await Remote.start<CrowdCalls>(CROWD);
+  async function device(address: string): Promise<Crowd> {
+    const crowd = await startCrowd();
     await crowd.ask("enter", {
       address,
       channel: "room",

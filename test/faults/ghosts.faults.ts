@@ -1,13 +1,12 @@
 import assert from "node:assert/strict";
 import type { Ending } from "../guarantees/lives.js";
 import { noGhosts } from "../guarantees/no_ghosts.js";
-import type { Arrival, CrowdCalls } from "../support/crowd_process.js";
-import { Remote } from "../support/remote.js";
+import { type Crowd, startCrowd } from "../support/crowd.js";
+import type { Arrival } from "../support/crowd_process.js";
 import { ServerUnderTest } from "../support/server_under_test.js";
 import { TcpProxy } from "../support/tcp_proxy.js";
 import { Monitor } from "./monitor.js";
 
-const CROWD = new URL("../support/crowd_process.ts", import.meta.url);
 const KEEPALIVE_MS = 500;
 const ANSWER_MS = 500;
 const PRESENCE_TIMEOUT_MS = 1000;
@@ -24,7 +23,7 @@ describe("No ghosts: gone by the documented bound (S3, S5)", function () {
   let server: ServerUnderTest;
   let proxy: TcpProxy;
   let monitor: Monitor;
-  const crowds: Remote<CrowdCalls>[] = [];
+  const crowds: Crowd[] = [];
 
   beforeEach(async () => {
     server = await ServerUnderTest.start({ keepalive: KEEPALIVE_MS, keepaliveTimeout: ANSWER_MS });
@@ -40,7 +39,7 @@ describe("No ghosts: gone by the documented bound (S3, S5)", function () {
   });
 
   async function crowd(name: string, address: string, each: number): Promise<string[]> {
-    const remote = await Remote.start<CrowdCalls>(CROWD);
+    const remote = await startCrowd();
     crowds.push(remote);
     const users = Array.from({ length: each }, (_, n) => `${name}-${n}`);
     const arrival: Arrival = {

@@ -1,23 +1,22 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import { connect, message } from "../support/calls.js";
-import type { Arrival, CrowdCalls } from "../support/crowd_process.js";
-import { Remote } from "../support/remote.js";
+import { type Crowd, startCrowd } from "../support/crowd.js";
+import type { Arrival } from "../support/crowd_process.js";
 import { ServerUnderTest } from "../support/server_under_test.js";
 import { Monitor } from "./monitor.js";
 
-const CROWD = new URL("../support/crowd_process.ts", import.meta.url);
 const CLIENTS = 20;
 
 describe("A server that goes, comes back, or stands still (S24, S5)", function () {
   this.timeout(60_000);
   let server: ServerUnderTest;
-  let crowd: Remote<CrowdCalls>;
+  let crowd: Crowd;
   const users = Array.from({ length: CLIENTS }, (_, n) => `user${n}`);
 
   beforeEach(async () => {
     server = await ServerUnderTest.start();
-    crowd = await Remote.start<CrowdCalls>(CROWD);
+    crowd = await startCrowd();
     const arrival: Arrival = {
       address: server.address,
       channel: "room",

@@ -1,13 +1,11 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import { connect, message } from "../support/calls.js";
-import type { CrowdCalls } from "../support/crowd_process.js";
-import { Remote } from "../support/remote.js";
+import { type Crowd, startCrowd } from "../support/crowd.js";
 import { ServerUnderTest } from "../support/server_under_test.js";
 import { TcpProxy } from "../support/tcp_proxy.js";
 import { Monitor } from "./monitor.js";
 
-const CROWD = new URL("../support/crowd_process.ts", import.meta.url);
 /** Clients, each with a connection of its own; the environment makes a short run longer or shorter. */
 const CLIENTS = Number(process.env.ROLLCALL_FAULTS_CLIENTS ?? 1000);
 const CHANNELS = 50;
@@ -21,14 +19,14 @@ describe("Storms: everybody loses the connection at the same instant (S3, S4)", 
   let server: ServerUnderTest;
   let proxy: TcpProxy;
   let monitors: Monitor[];
-  let crowds: Remote<CrowdCalls>[];
+  let crowds: Crowd[];
 
   before(async () => {
     server = await ServerUnderTest.start();
     proxy = await TcpProxy.to(server.address);
     const channels = Array.from({ length: CHANNELS }, (_, n) => `room${n}`);
     monitors = await Promise.all(channels.map((channel) => Monitor.start(server.address, channel)));
-    crowds = await Promise.all(Array.from({ length: PROCESSES }, () => Remote.start<CrowdCalls>(CROWD)));
+    crowds = await Promise.all(Array.from({ length: PROCESSES }, () => startCrowd()));
     const each = CLIENTS / CHANNELS;
     await Promise.all(
       crowds.map(async (crowd, part) => {

@@ -17,7 +17,11 @@ export class ServerUnderTest {
   static async start(settings: Partial<ServerSettings> = {}): Promise<ServerUnderTest> {
     const path = fileURLToPath(new URL("./server_process.ts", import.meta.url));
     const child = fork(path, [JSON.stringify(settings)], { execArgv: ["--import", "tsx", "--expose-gc"] });
-    const [{ address, metricsAddress }] = await once(child, "message");
+    const ended = once(child, "exit").then(([code]) => {
+      throw new Error(`the server ended before it listened (${code})`);
+    });
+    const [{ address, metricsAddress }] = await Promise.race([once(child, "message"), ended]);
+    ended.catch(() => {});
     return new ServerUnderTest(child, address, metricsAddress);
   }
 
