@@ -1,4 +1,4 @@
-import type { PresenceEvent, UserState } from "../client/index.js";
+import type { PresenceEvent, Reconnecting, UserState } from "../client/index.js";
 import type { Colors } from "./io.js";
 import { formatStates, printable, timeOfDay } from "./printable.js";
 
@@ -14,6 +14,13 @@ export interface Watch {
 export function eventLines(event: PresenceEvent, watch: Watch, colors: Colors): string[] {
   const time = colors.dim(timeOfDay(event.time));
   return sentences(event, watch, colors).map((sentence) => `${time}  ${sentence}`);
+}
+
+/** What is said when the connection is lost. */
+export function lostLine({ reason, retryInMs }: Reconnecting, { dim, yellow }: Colors): string {
+  const why = reason.reason ?? reason.code;
+  const when = `trying again in ${(retryInMs / 1000).toFixed(1)} s`;
+  return `${dim(timeOfDay(new Date()))}  ${yellow("connection lost")} ${dim(`(${why}); ${when}`)}`;
 }
 
 function sentences(event: PresenceEvent, watch: Watch, colors: Colors): string[] {

@@ -25,8 +25,8 @@ export function watchCommand(io: Io): Command {
     .addHelpText(
       "after",
       `
-On a terminal a table is kept up to date; elsewhere each event is a line. Ctrl-C
-leaves the channel at once.
+On a terminal a table is kept up to date; elsewhere each event is a line. A
+connection that is lost is made again. Ctrl-C leaves the channel at once.
 
 Examples:
   $ rollcall watch chat_room --user tony --set Mode=Happy
@@ -47,7 +47,17 @@ async function watch(io: Io, channel: string, flags: WatchFlags): Promise<void> 
     const opening = new AbortController();
     const timer = setTimeout(() => opening.abort(new DOMException("no answer in time", "TimeoutError")), flags.timeout);
     const room = presence.channel(channel, { type });
-    const subscription = room.subscribe({ quiet, includeSelf, initialStates: set, signal: opening.signal });
+    const subscription = room.subscribe({
+      quiet,
+      includeSelf,
+      initialStates: set,
+      signal: opening.signal,
+      // Who types a wrong address wants to be told so; a connection that worked is worth waiting for.
+      reconnect: { connectTimeoutMs: 0 },
+      onStatus: (status) => {
+        if (status.state === "reconnecting") view.lost(status);
+      },
+    });
     const leave = (): void => void subscription.close();
     const stopListening = io.onInterrupt(leave);
     io.stdoutClosed.addEventListener("abort", leave);

@@ -1,5 +1,5 @@
-import type { PresenceEvent, UserState } from "../client/index.js";
-import { eventLines, type Watch } from "./event_lines.js";
+import type { PresenceEvent, Reconnecting, UserState } from "../client/index.js";
+import { eventLines, lostLine, type Watch } from "./event_lines.js";
 import type { Io } from "./io.js";
 import { colorsFor, printLine } from "./io.js";
 import { jsonLine } from "./printable.js";
@@ -9,6 +9,8 @@ import { LOG_LINES, renderFrame } from "./watch_table.js";
 export interface WatchView {
   /** Shows one event, after which `members` are these. */
   show(event: PresenceEvent, members: ReadonlyMap<string, UserState>): void;
+  /** Shows that the connection is lost, and when it is tried again. */
+  lost(status: Reconnecting): void;
   /** Shows what is not shown yet, and gives the terminal back. */
   end(): void;
 }
@@ -21,6 +23,13 @@ export function jsonView(io: Io): WatchView {
       const { sessionId: _, ...shown } = { sessionId: undefined, ...event };
       printLine(io, jsonLine(shown));
     },
+    lost({ state, attempt, reason, retryInMs }) {
+      const { code, message } = reason;
+      printLine(
+        io,
+        jsonLine({ kind: state, time: new Date(), attempt, code, reason: reason.reason, message, retryInMs }),
+      );
+    },
     end() {},
   };
 }
@@ -31,6 +40,9 @@ export function lineView(io: Io, watch: Watch): WatchView {
   return {
     show(event) {
       for (const line of eventLines(event, watch, colors)) printLine(io, line);
+    },
+    lost(status) {
+      printLine(io, lostLine(status, colors));
     },
     end() {},
   };
@@ -49,6 +61,11 @@ export async function tableView(io: Io, watch: Watch): Promise<WatchView> {
   let current: ReadonlyMap<string, UserState> = new Map();
   let timer: NodeJS.Timeout | undefined;
 
+  const add = (lines: readonly string[]): void => {
+    log.push(...lines);
+    log.splice(0, log.length - LOG_LINES);
+    timer ??= setTimeout(frame, FRAME_MS, true);
+  };
   const frame = (live: boolean): void => {
     timer = undefined;
     const { columns = 80, rows = 24 } = io.stdout;
@@ -60,9 +77,10 @@ export async function tableView(io: Io, watch: Watch): Promise<WatchView> {
     show(event, members) {
       current = members;
       // The table itself says what a snapshot does.
-      if (event.kind !== "snapshot") log.push(...eventLines(event, watch, colors));
-      log.splice(0, log.length - LOG_LINES);
-      timer ??= setTimeout(frame, FRAME_MS, true);
+      add(event.kind === "snapshot" ? [] : eventLines(event, watch, colors));
+    },
+    lost(status) {
+      add([lostLine(status, colors)]);
     },
     end() {
       stopListening();

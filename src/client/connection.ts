@@ -1,4 +1,5 @@
-import type { ChannelCredentials, ChannelOptions } from "@grpc/grpc-js";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type ChannelCredentials, type ChannelOptions, connectivityState } from "@grpc/grpc-js";
 import type { CallOptions, ClientMiddleware, ClientMiddlewareCall } from "nice-grpc";
 import { createChannel, createClientFactory, Metadata } from "nice-grpc";
 import { PresenceService } from "../../gen/presence/v1/presence_service_pb.js";
@@ -29,11 +30,17 @@ export const DEFAULT_CHANNEL_OPTIONS: ChannelOptions = {
   // One client, one connection: closing it must not depend on who else in the
   // process talks to the same address.
   "grpc.use_local_subchannel_pool": 1,
+  // A server that is back must not wait for clients whose patience has grown to minutes.
+  "grpc.initial_reconnect_backoff_ms": 500,
+  "grpc.max_reconnect_backoff_ms": 5_000,
   // The largest page of users, 1000 with 16 KiB each, passes grpc-js's 4 MiB.
   "grpc.max_receive_message_length": 32 * 1024 * 1024,
 };
 
 const definition = serviceDefinitionOf(PresenceService);
+
+/** How often a connection that failed is looked at, in milliseconds. */
+const LOOK_MS = 50;
 
 /** One HTTP/2 connection to the service, which carries all calls and streams. */
 export type Connection = ReturnType<typeof connect>;
@@ -59,6 +66,16 @@ export function connect(options: ConnectionOptions) {
   return {
     /** The service's calls, failing with PresenceError or the aborted signal's reason. */
     rpc,
+    /**
+     * Resolves when a call would not fail at once for want of a connection. grpc-js makes it anew by itself, and
+     * until then fails every call. Rejects when the signal is aborted.
+     */
+    async usable(signal: AbortSignal): Promise<void> {
+      signal.throwIfAborted();
+      while (!closed && channel.getConnectivityState(true) === connectivityState.TRANSIENT_FAILURE) {
+        await sleep(LOOK_MS, undefined, { signal });
+      }
+    },
     /** Ends the connection once the calls in flight are answered. */
     close(): void {
       closed = true;

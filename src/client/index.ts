@@ -30,5 +30,7 @@ export type {
 export { createPresenceClient } from "./presence_client.js";
 export type { FieldViolation, PresenceErrorDetails, PresenceErrorReason, StatusName } from "./presence_error.js";
 export { PresenceError } from "./presence_error.js";
+export type { ReconnectOptions } from "./reconnect.js";
+export type { Closed, Connecting, Live, Reconnecting, SubscriptionStatus } from "./status.js";
 export type { ResumePoint, Subscription } from "./subscription.js";
 export type { ChannelId, ChannelType, Lease, Position, StateResult, UserChannel, UserState } from "./types.js";

@@ -3,9 +3,13 @@ import type { RemoveStateResponse, SetStateResponse } from "../../gen/presence/v
 import type { Connection } from "./connection.js";
 import { channelMessageOf, positionOf, userStateOf } from "./from_wire.js";
 import { pagesOf } from "./pages.js";
+import { PresenceError } from "./presence_error.js";
+import { type ReconnectOptions, type ReconnectPolicy, reconnectPolicy } from "./reconnect.js";
+import type { SubscriptionStatus } from "./status.js";
 import type { ResumePoint } from "./subscription.js";
 import { Subscription } from "./subscription.js";
 import type { ChannelId, Lease, StateResult, UserState } from "./types.js";
+import type { Write } from "./write_queue.js";
 
 /** What every call takes. */
 export interface CallOptions {
@@ -42,6 +46,12 @@ export interface SubscribeOptions extends CallOptions {
    * missed comes as events while the server remembers it, else as a snapshot.
    */
   readonly resumeFrom?: ResumePoint;
+  /** How to come back when the stream was lost; `false`: not at all, its failure ends the subscription. Default: the client's. */
+  readonly reconnect?: ReconnectOptions | boolean;
+  /**
+   * Called with each new status, before the iteration hears of what led to it. What it throws ends the subscription.
+   */
+  readonly onStatus?: (status: SubscriptionStatus) => void;
 }
 
 /** How to list who is present. */
@@ -72,6 +82,8 @@ export interface PresenceChannelParts extends ChannelId {
   readonly connection: Connection;
   /** The client's open subscriptions, to all of its channels. */
   readonly subscriptions: Set<Subscription>;
+  /** How a subscription comes back that does not say so itself. */
+  readonly reconnect: ReconnectPolicy | undefined;
 }
 
 /** One channel, as one user sees it. Made by `presence.channel()`; costs nothing until a call is made. */
@@ -81,37 +93,41 @@ export class PresenceChannel implements ChannelId {
   /** Whose state and presence this object is about; empty for the one that the server takes the caller for. */
   readonly userId: string;
 
+  readonly #connection: Connection;
   readonly #rpc: Connection["rpc"];
   readonly #subscriptions: Set<Subscription>;
+  readonly #reconnect: ReconnectPolicy | undefined;
 
-  constructor({ type, name, userId, connection, subscriptions }: PresenceChannelParts) {
+  constructor({ type, name, userId, connection, subscriptions, reconnect }: PresenceChannelParts) {
     this.type = type;
     this.name = name;
     this.userId = userId;
+    this.#connection = connection;
     this.#rpc = connection.rpc;
     this.#subscriptions = subscriptions;
+    this.#reconnect = reconnect;
   }
 
   /**
    * Sets keys of the user's own state: given keys are added or overwritten, the
    * others stay; all or nothing (S9). Outside the channel the state is kept for the
-   * join (`pending`, S12).
+   * join (`pending`, S12). While a subscription to the channel is coming back it
+   * waits for that, together with other changes: then one call carries them.
    *
    * @throws PresenceError `STATE_COUNT_OVERFLOW`, `STATE_SIZE_OVERFLOW`,
    *   `CACHED_TOO_MANY_STATES`, `STATE_REVISION_MISMATCH`, and the `INVALID_ARGUMENT` family.
    */
   async setState(states: Readonly<Record<string, string>>, options: SetStateOptions = {}): Promise<StateResult> {
     const { replace, expectedRevision, signal } = options;
-    const request = { ...this.#who(), states: { ...states }, replace, expectedRevision };
-    return this.#changed(await this.#rpc.setState(request, { signal }));
+    return this.#write({ kind: "set", states: { ...states }, replace, expectedRevision }, signal);
   }
 
   /**
    * Deletes keys of the user's own state, or all of them when none are named. The
-   * user stays present with what is left (S10).
+   * user stays present with what is left (S10). Waits as `setState` does.
    */
   async removeState(keys: readonly string[] = [], { signal }: CallOptions = {}): Promise<StateResult> {
-    return this.#changed(await this.#rpc.removeState({ ...this.#who(), keys: [...keys] }, { signal }));
+    return this.#write({ kind: "remove", keys: [...keys] }, signal);
   }
 
   /**
@@ -126,8 +142,10 @@ export class PresenceChannel implements ChannelId {
 
   /**
    * Joins the channel and hears, until it is closed, who is there and what
-   * changes (S15). The stream is opened at once; a failure is told by the
-   * iteration, `ready` and `closed`.
+   * changes (S15). The stream is opened at once, and again when it is lost; a
+   * failure that waiting does not cure is told by the iteration, `ready` and `closed`.
+   *
+   * @throws RangeError for `reconnect` options that make no sense.
    */
   subscribe(options: SubscribeOptions = {}): Subscription {
     const { withPresence, quiet, includeSelf, initialStates, presenceTimeoutMs, leaveOnCancel, sessionId } = options;
@@ -144,12 +162,23 @@ export class PresenceChannel implements ChannelId {
     };
     const subscription = new Subscription({
       channel: { type: this.type, name: this.name },
+      userId: this.userId,
+      quiet: quiet ?? false,
+      initialStates: request.initialStates,
       withPresence: withPresence ?? true,
       includeSelf: includeSelf ?? false,
       resumeFrom: options.resumeFrom?.position && options.resumeFrom,
       signal: options.signal,
-      open: (signal) => this.#rpc.subscribePresence(request, { signal }),
+      reconnect: options.reconnect === undefined ? this.#reconnect : reconnectPolicy(options.reconnect),
+      onStatus: options.onStatus,
+      // The state to join with is set by now, or was changed since.
+      open: (from, signal) =>
+        this.#rpc.subscribePresence(from ? { ...request, ...from, initialStates: {} } : request, { signal }),
+      usable: (signal) => this.#connection.usable(signal),
+      send: (write, signal) => this.#send(write, signal),
       settle: () => settle(this),
+      leave: (session) =>
+        this.leave({ sessionId: session, signal: AbortSignal.timeout(SETTLE_TIMEOUT_MS) }).catch(() => {}),
       onEnd: (ended) => this.#subscriptions.delete(ended),
     });
     this.#subscriptions.add(subscription);
@@ -194,9 +223,50 @@ export class PresenceChannel implements ChannelId {
     return { channel: channelMessageOf(this), userId: this.userId };
   }
 
+  #write(write: Write, signal: AbortSignal | undefined): Promise<StateResult> {
+    for (const subscription of this.#subscriptions) {
+      const { channel, userId } = subscription;
+      const isHere = channel.type === this.type && channel.name === this.name && userId === this.userId;
+      if (isHere) return subscription.write(write, signal);
+    }
+    return this.#send(write, signal);
+  }
+
+  async #send(write: Write, signal: AbortSignal | undefined): Promise<StateResult> {
+    switch (write.kind) {
+      case "set": {
+        const { states, replace, expectedRevision } = write;
+        const request = { ...this.#who(), states: { ...states }, replace, expectedRevision };
+        return this.#changed(await this.#rpc.setState(request, { signal }));
+      }
+      case "remove":
+        return this.#changed(await this.#rpc.removeState({ ...this.#who(), keys: [...write.keys] }, { signal }));
+      case "restore":
+        return this.#restore(write.states, signal);
+    }
+  }
+
+  /** Revision 0: nobody set anything since the user joined anew. Otherwise what was set since is the newer. */
+  async #restore(states: Readonly<Record<string, string>>, signal: AbortSignal | undefined): Promise<StateResult> {
+    try {
+      return await this.#send({ kind: "set", states, expectedRevision: 0n }, signal);
+    } catch (error) {
+      if (!(error instanceof PresenceError) || error.reason !== "STATE_REVISION_MISMATCH") throw error;
+    }
+    const { position } = await this.#rpc.listOnlineUsers(
+      { channel: channelMessageOf(this), countOnly: true },
+      { signal },
+    );
+    const { state } = await this.#rpc.getState(this.#who(), { signal });
+    return this.#took({ state: userStateOf(state), pending: false, position: positionOf(position) });
+  }
+
   #changed(response: SetStateResponse | RemoveStateResponse): StateResult {
     const { pending } = response;
-    const result = { state: userStateOf(response.state), pending, position: positionOf(response.position) };
+    return this.#took({ state: userStateOf(response.state), pending, position: positionOf(response.position) });
+  }
+
+  #took(result: StateResult): StateResult {
     for (const subscription of this.#subscriptions) {
       const { type, name } = subscription.channel;
       if (type === this.type && name === this.name) subscription.takeOwnState(result);

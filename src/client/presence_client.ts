@@ -5,6 +5,7 @@ import { channelIdOf, userStateOf } from "./from_wire.js";
 import { pagesOf } from "./pages.js";
 import type { CallOptions } from "./presence_channel.js";
 import { PresenceChannel, settle } from "./presence_channel.js";
+import { type ReconnectOptions, type ReconnectPolicy, reconnectPolicy } from "./reconnect.js";
 import type { Subscription } from "./subscription.js";
 import type { ChannelType, UserChannel } from "./types.js";
 
@@ -15,6 +16,8 @@ export interface PresenceClientOptions extends ConnectionOptions {
    * the server knows the caller from a token (S20).
    */
   readonly userId?: string;
+  /** How subscriptions come back when their streams were lost; `false`: not at all. Default: with ReconnectOptions' defaults. */
+  readonly reconnect?: ReconnectOptions | boolean;
 }
 
 /** Which channel, and for whom. */
@@ -44,9 +47,11 @@ export class PresenceClient implements AsyncDisposable {
 
   readonly #connection: Connection;
   readonly #subscriptions = new Set<Subscription>();
+  readonly #reconnect: ReconnectPolicy | undefined;
   #closed: Promise<void> | undefined;
 
   constructor(options: PresenceClientOptions) {
+    this.#reconnect = reconnectPolicy(options.reconnect);
     this.userId = options.userId ?? "";
     this.#connection = connect(options);
   }
@@ -59,6 +64,7 @@ export class PresenceClient implements AsyncDisposable {
       userId,
       connection: this.#connection,
       subscriptions: this.#subscriptions,
+      reconnect: this.#reconnect,
     });
   }
 
@@ -95,8 +101,8 @@ export class PresenceClient implements AsyncDisposable {
 
   async #close(): Promise<void> {
     const open = [...this.#subscriptions];
-    await Promise.all(open.map((subscription) => subscription.cancel()));
-    const last = open.at(-1);
+    const cancelled = await Promise.all(open.map((subscription) => subscription.cancel()));
+    const last = open[cancelled.lastIndexOf(true)];
     // One answer vouches for all that was cancelled: they share the connection.
     if (last) await settle(this.channel(last.channel.name, { type: last.channel.type }));
     this.#connection.close();

@@ -13,6 +13,7 @@ import type { StreamEnd, Subscription } from "../service/subscriber.js";
 import { decodeRequest } from "../wire/decode.js";
 import { encodeWritten } from "../wire/write_response.js";
 import type { Connections } from "./connections.js";
+import { http2StreamOf } from "./http2_stream.js";
 import { toServiceError } from "./status.js";
 import { Framer, sinkOf } from "./stream_sink.js";
 
@@ -122,14 +123,17 @@ function onEnd(
   connections: Connections,
   tell: (how: StreamEnd) => void,
 ): void {
+  // Asked for now: a stream that is gone no longer knows.
+  const session = http2StreamOf(call)?.session;
   call.once("cancelled", () => {
     const deadline = Number(call.getDeadline());
     if (deadline - Date.now() <= DEADLINE_SLACK_MS) {
       tell("lost");
       return;
     }
-    // A client that goes away cancels first and closes its connection in the same breath; let us read on to see.
-    setImmediate(() => tell(connections.isOpen(peer) ? "cancelled" : "lost"));
+    // A client that goes away cancels first and closes its connection in the same breath; let us read on to see. After
+    // a failed keepalive the socket is open for a while yet, and the session is not.
+    setImmediate(() => tell(connections.isOpen(peer) && !session?.destroyed ? "cancelled" : "lost"));
   });
 }
 

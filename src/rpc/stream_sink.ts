@@ -3,6 +3,7 @@ import { Metadata, type ServerWritableStream } from "@grpc/grpc-js";
 import type { Sink } from "../fanout/ports.js";
 import type { PresenceError } from "../model/errors.js";
 import { CallSink, endCall, MAX_UNSENT_BYTES } from "./call_sink.js";
+import { http2StreamOf } from "./http2_stream.js";
 
 /** Before each message of gRPC: whether it is compressed, and its length. */
 const PREFIX_BYTES = 5;
@@ -67,11 +68,9 @@ class StreamSink implements Sink {
 }
 
 /**
- * The sink of a call: straight to the HTTP/2 stream below it where that is found, which has no public name, and by the
- * call itself otherwise.
+ * The sink of a call: straight to the HTTP/2 stream below it where that is found, and by the call itself otherwise.
  */
 export function sinkOf(call: ServerWritableStream<Buffer, Buffer>, framer: Framer, cutConnection: () => void): Sink {
-  const { stream } = (call as unknown as { call?: { stream?: ServerHttp2Stream } }).call ?? {};
-  const isStream = typeof stream?.write === "function" && typeof stream.close === "function";
-  return isStream ? new StreamSink(call, stream, framer) : new CallSink(call, cutConnection);
+  const stream = http2StreamOf(call);
+  return stream ? new StreamSink(call, stream, framer) : new CallSink(call, cutConnection);
 }

@@ -4,7 +4,8 @@ import { MemoryEngine } from "../engine/memory.js";
 import { Hub } from "../fanout/hub.js";
 import { GrpcServer } from "../rpc/grpc_server.js";
 import { PresenceService } from "../service/presence_service.js";
-import { type Clock, systemClock } from "../time/clock.js";
+import type { Clock } from "../time/clock.js";
+import { RunningClock } from "../time/running_clock.js";
 import { eventCodec } from "../wire/event_codec.js";
 import { Metrics } from "./metrics.js";
 import { checkSettings, defaultSettings, formatAddress, type ServerSettings } from "./settings.js";
@@ -28,6 +29,7 @@ export interface RollcallServer {
 
 /** Parts that a test may want to hold in its own hands. */
 export interface ServerParts {
+  /** Default: the machine's, less the time in which the process stood still. */
   readonly clock?: Clock;
 }
 
@@ -39,13 +41,15 @@ export interface ServerParts {
  */
 export async function startServer(
   given: Partial<ServerSettings> = {},
-  { clock = systemClock }: ServerParts = {},
+  parts: ServerParts = {},
 ): Promise<RollcallServer> {
   const settings: ServerSettings = { ...defaultSettings(), ...given };
   checkSettings(settings);
   const log = pino({ level: settings.logLevel, base: { pid: process.pid } }, destination({ fd: 2, sync: true }));
   const onError = (error: unknown): void => log.error({ err: error }, "failed inside");
 
+  const running = parts.clock ? undefined : new RunningClock();
+  const clock = parts.clock ?? running!;
   const engine = new MemoryEngine({
     clock,
     newEpoch: epochs(),
@@ -98,6 +102,7 @@ export async function startServer(
     metrics?.close();
     service.close();
     engine.close();
+    running?.close();
     return clean;
   };
   try {

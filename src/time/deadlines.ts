@@ -1,7 +1,7 @@
 import type { Clock, Timer } from "./clock.js";
 
 /** How many deadlines are handled before other work gets its turn. */
-const BATCH = 500;
+const BATCH = 100;
 
 /** Slots of cancelled deadlines that may stay in the heap, beside as many as there are deadlines. */
 const SPARE_SLOTS = 32;

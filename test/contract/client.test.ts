@@ -222,7 +222,7 @@ describe("the client, against a server", () => {
 
   it("is told, with a time to come back, when the server goes down (S24)", async () => {
     const other = await startTestServer();
-    const presence = createPresenceClient({ address: other.address, userId: "tony" });
+    const presence = createPresenceClient({ address: other.address, userId: "tony", reconnect: false });
     const subscription = presence.channel("draining").subscribe();
     await subscription.ready;
     const closing = other.close();

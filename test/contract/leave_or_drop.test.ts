@@ -157,4 +157,22 @@ describe("leaving and being lost", () => {
     assert.ok(refusal.retryDelay! > 0 && refusal.retryDelay! <= 5, `comes back after ${refusal.retryDelay} s`);
     await closed;
   });
+
+  it("S3 S5: a client whose network is gone without a word is found by the pings, and is a drop", async () => {
+    const pinging = await startTestServer({ presenceTimeout: GRACE_MS, keepalive: 100, keepaliveTimeout: 100 });
+    const silent = await TcpProxy.to(pinging.address);
+    const near = connect(pinging.address);
+    const far = connect(silent.address);
+    const hears = new Listener(near.client, { channel: room, userId: "anna" });
+    await hears.opened();
+    await new Listener(far.client, { channel: room, userId: "tony" }).opened();
+    await hears.expect("remoteJoin");
+    silent.vanish();
+    const lostAt = Date.now();
+    assert.equal((await hears.expect("remoteTimeout")).$event.userId, "tony");
+    assert.ok(Date.now() - lostAt >= GRACE_MS);
+    for (const { channel } of [near, far]) channel.close();
+    await silent.close();
+    await pinging.close();
+  });
 });

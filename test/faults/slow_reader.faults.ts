@@ -12,7 +12,7 @@ import { TcpProxy } from "../support/tcp_proxy.js";
 /** Readers that keep up, and changes a second; the environment makes a short run of CI into a long one. */
 const READERS = Number(process.env.ROLLCALL_FAULTS_READERS ?? 200);
 const UPDATES_PER_SECOND = Number(process.env.ROLLCALL_FAULTS_RATE ?? 500);
-const SECONDS = Number(process.env.ROLLCALL_FAULTS_SECONDS ?? 6);
+const SECONDS = Number(process.env.ROLLCALL_FAULTS_SECONDS ?? 3);
 
 const WRITERS = 100;
 const KIB = 1024;

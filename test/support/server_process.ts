@@ -1,9 +1,13 @@
+import { monitorEventLoopDelay } from "node:perf_hooks";
 import { startTestServer } from "./server.js";
 
 /*
  * A server in a process of its own, with settings as JSON in its first argument. Tells its parent its addresses, answers
- * "memory" with what is in use after a collection, and ends when told "close".
+ * "memory" with what is in use after a collection, "stall" with the longest hold-up of its event loop, and ends when
+ * told "close".
  */
+const delay = monitorEventLoopDelay({ resolution: 5 });
+delay.enable();
 const server = await startTestServer({
   metrics: { host: "127.0.0.1", port: 0 },
   ...JSON.parse(process.argv[2] ?? "{}"),
@@ -16,6 +20,9 @@ process.on("message", (message) => {
     (globalThis as { gc?: () => void }).gc?.();
     const { heapUsed, external } = process.memoryUsage();
     process.send!({ bytes: heapUsed + external });
+  } else if (message === "stall") {
+    process.send!({ ms: delay.max / 1e6 });
+    delay.reset();
   }
 });
 process.send!({ address: server.address, metricsAddress: server.metricsAddress });

@@ -17,13 +17,24 @@ export class ServerUnderTest {
   static async start(settings: Partial<ServerSettings> = {}): Promise<ServerUnderTest> {
     const path = fileURLToPath(new URL("./server_process.ts", import.meta.url));
     const child = fork(path, [JSON.stringify(settings)], { execArgv: ["--import", "tsx", "--expose-gc"] });
-    const [{ address, metricsAddress }] = await once(child, "message");
+    const ended = once(child, "exit").then(([code]) => {
+      throw new Error(`the server ended before it listened (${code})`);
+    });
+    const [{ address, metricsAddress }] = await Promise.race([once(child, "message"), ended]);
+    ended.catch(() => {});
     return new ServerUnderTest(child, address, metricsAddress);
   }
 
-  /** The process, to be stopped or killed. */
-  get pid(): number {
-    return this.child.pid!;
+  /** Sends a signal: SIGSTOP, SIGCONT. */
+  signal(signal: NodeJS.Signals): void {
+    this.child.kill(signal);
+  }
+
+  /** The longest that the server's event loop was held up since the last time this was asked, in ms. */
+  async stall(): Promise<number> {
+    this.child.send("stall");
+    const [{ ms }] = await once(this.child, "message");
+    return ms;
   }
 
   /** Bytes in use after a garbage collection: JavaScript's heap and what hangs on it. */
@@ -42,12 +53,14 @@ export class ServerUnderTest {
     return Number(line?.split(" ").at(-1));
   }
 
-  /** Sends SIGTERM without waiting. */
-  terminate(): void {
+  /** Lets the server go down as SIGTERM does (S24); resolves when the process is gone. */
+  async terminate(): Promise<void> {
+    const gone = once(this.child, "exit");
     this.child.send("close");
+    await gone;
   }
 
-  /** Ends the process. */
+  /** Kills the process, stopped or not. */
   async stop(): Promise<void> {
     await endChild(this.child);
   }

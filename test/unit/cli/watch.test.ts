@@ -11,6 +11,7 @@ import {
   join,
   leave,
   NOON,
+  reasonDetail,
   refusal,
   snapshot,
   subscribed,
@@ -143,9 +144,33 @@ describe("watch", () => {
     const done = rollcall(["watch", "chat_room", ...common]);
     const stream = await service.nextStream();
     stream.send(subscribed());
-    stream.fail(refusal(grpc.status.ABORTED, "somewhere else"));
+    stream.fail(refusal(grpc.status.ABORTED, "somewhere else", [reasonDetail("SAME_USER_REPLACED")]));
     const { code, err } = await done;
-    assert.deepEqual([code, err], [4, ["rollcall: ABORTED: somewhere else"]]);
+    assert.deepEqual([code, err], [4, ["rollcall: SAME_USER_REPLACED: somewhere else"]]);
+  });
+
+  it("says that the connection is lost, and goes on when it is back", async () => {
+    for (const [flags, said] of [
+      [[], [/anna$/, /connection lost \(UNAVAILABLE\); trying again in 0\.\d s$/, /anna$/, /tony joined$/]],
+      [
+        ["--json"],
+        [/"subscribed"/, /"kind":"reconnecting".*"attempt":1,"code":"UNAVAILABLE"/, /"subscribed"/, /"tony"/],
+      ],
+    ] as const) {
+      const io = new FakeIo();
+      const done = rollcall(["watch", "chat_room", ...flags, ...common], io);
+      const stream = await service.nextStream();
+      stream.send(subscribed());
+      stream.fail({ code: grpc.status.UNAVAILABLE });
+      const next = await service.nextStream();
+      next.send(subscribed(2, { resumed: true }), join(3, "tony"));
+      await io.stdout.until(/tony/);
+      io.interrupt();
+      const { code, out } = await done;
+      assert.equal(code, 0);
+      assert.equal(out.length, said.length);
+      for (const [n, pattern] of said.entries()) assert.match(out[n]!, pattern);
+    }
   });
 });
 

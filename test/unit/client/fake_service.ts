@@ -2,8 +2,9 @@ import { EventEmitter, once } from "node:events";
 import type { Message, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
 import { create, toBinary } from "@bufbuild/protobuf";
 import type { Any } from "@bufbuild/protobuf/wkt";
-import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { anyPack, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import * as grpc from "@grpc/grpc-js";
+import { ErrorInfoSchema } from "../../../gen/google/rpc/error_details_pb.js";
 import { StatusSchema } from "../../../gen/google/rpc/status_pb.js";
 import { ChannelType, type PresenceEventSchema } from "../../../gen/presence/v1/presence_pb.js";
 import {
@@ -33,6 +34,11 @@ export function refusal(code: grpc.status, message: string, details: Any[] = [])
   const bytes = toBinary(StatusSchema, create(StatusSchema, { code, message, details }));
   metadata.set("grpc-status-details-bin", Buffer.from(bytes));
   return { code, details: message, metadata };
+}
+
+/** The detail of a refusal that names its reason. */
+export function reasonDetail(reason: string): Any {
+  return anyPack(ErrorInfoSchema, create(ErrorInfoSchema, { reason, domain: "presence.v1" }));
 }
 
 /** One SubscribePresence call, as the service sees it. */
@@ -166,8 +172,8 @@ export function event(revision: number, fields: EventInit): EventInit {
 }
 
 /** SUBSCRIBED, with the terms of the tests. */
-export function subscribed(revision = 1): EventInit {
-  const value = { sessionId: "session-1", presenceTimeout: { seconds: 30n, nanos: 0 }, resumed: false, occupancy: 1 };
+export function subscribed(revision = 1, { sessionId = "session-1", resumed = false } = {}): EventInit {
+  const value = { sessionId, presenceTimeout: { seconds: 30n, nanos: 0 }, resumed, occupancy: 1 };
   return event(revision, { event: { case: "subscribed", value } });
 }
 

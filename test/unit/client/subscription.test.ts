@@ -154,7 +154,7 @@ describe("Subscription", () => {
   });
 
   it("goes on from an earlier subscription's members when it resumes", async () => {
-    const earlier = room().subscribe();
+    const earlier = room().subscribe({ reconnect: false });
     const lost = await service.nextStream();
     lost.send(subscribed(), snapshot(2, [user("tony"), user("anna")]));
     await earlier.ready;
@@ -329,7 +329,7 @@ describe("Subscription", () => {
     });
 
     it("a refusal is told, once, with its reason", async () => {
-      const subscription = room().subscribe();
+      const subscription = room().subscribe({ reconnect: false });
       const stream = await service.nextStream();
       const iterator = subscription[Symbol.asyncIterator]();
       stream.send(subscribed());
@@ -358,7 +358,7 @@ describe("Subscription", () => {
       const unhandled: unknown[] = [];
       const listen = (error: unknown) => unhandled.push(error);
       process.on("unhandledRejection", listen);
-      const subscription = room().subscribe();
+      const subscription = room().subscribe({ reconnect: false });
       (await service.nextStream()).fail({ code: grpc.status.INTERNAL });
       await subscription.close();
       await new Promise((resolve) => setImmediate(resolve));
