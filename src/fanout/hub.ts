@@ -2,6 +2,7 @@ import { type ChannelId, type ChannelKey, channelKey } from "../model/channel_id
 import { PresenceError } from "../model/errors.js";
 import type { Clock } from "../time/clock.js";
 import { Deadlines } from "../time/deadlines.js";
+import type { Pace } from "./pace.js";
 import type { ChannelSource, EventCodec, Sink } from "./ports.js";
 import { Reader, type ReaderOptions, type ReaderStateName } from "./reader.js";
 import { Topic, type TopicHost } from "./topic.js";
@@ -18,6 +19,8 @@ export interface HubOptions {
   readonly maxBacklogBytes: number;
   /** How long a reader may take nothing before it is ended as a drop, in ms. Default 60000. */
   readonly laggingTimeoutMs: number;
+  /** When a channel goes over to intervals, and how long they are (S18). */
+  readonly paceOf: (channel: ChannelId) => Pace;
   /** Runs `flush` later in this turn of the event loop: `setImmediate`, but for tests. */
   readonly schedule: (flush: () => void) => void;
   /** The fan-out ended a reader, which took nothing for too long or cannot be served: its session is a drop (S3). */
@@ -44,6 +47,7 @@ export class Hub implements TopicHost {
   readonly #places = new Map<Reader, OpenTopic>();
   #dirty = new Set<Topic>();
   readonly #resting = new Set<Topic>();
+  readonly #work: (() => void)[] = [];
   readonly #stuck: Deadlines<Reader>;
   readonly #counts = { live: 0, lagging: 0, resyncing: 0 };
   #delivered = 0;
@@ -73,7 +77,7 @@ export class Hub implements TopicHost {
   subscribe(channel: ChannelId, options: ReaderOptions, sink: Sink): Reader {
     const key = channelKey(channel);
     const known = this.#topics.get(key);
-    const open = known ?? { topic: new Topic(channel, this), stop: undefined };
+    const open = known ?? { topic: new Topic(channel, this, this.options.paceOf(channel)), stop: undefined };
     const reader = new Reader(options, sink, open.topic);
     this.#counts.resyncing += 1;
     this.#places.set(reader, open);
@@ -97,6 +101,12 @@ export class Hub implements TopicHost {
       this.#resting.delete(topic);
       this.#flushThisTurn(topic);
     });
+  }
+
+  /** One piece of work a turn, of all channels together. */
+  later(work: () => void): void {
+    this.#work.push(work);
+    if (this.#work.length === 1) this.options.schedule(() => this.#workOn());
   }
 
   onTransition(reader: Reader, from: ReaderStateName, to: ReaderStateName): void {
@@ -156,6 +166,7 @@ export class Hub implements TopicHost {
   }
 
   #forget(open: OpenTopic): void {
+    open.topic.close();
     const key = channelKey(open.topic.channel);
     if (this.#topics.get(key) === open) this.#topics.delete(key);
   }
@@ -163,6 +174,12 @@ export class Hub implements TopicHost {
   #flushThisTurn(topic: Topic): void {
     if (this.#dirty.size === 0) this.options.schedule(() => this.#flush());
     this.#dirty.add(topic);
+  }
+
+  #workOn(): void {
+    this.#work[0]!();
+    this.#work.shift();
+    if (this.#work.length > 0) this.options.schedule(() => this.#workOn());
   }
 
   #flush(): void {

@@ -1,5 +1,13 @@
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
-import type { ChannelCodec, EventCodec, Piece, SnapshotChunk, StateBytes, Terms } from "../fanout/ports.js";
+import type {
+  ChannelCodec,
+  EventCodec,
+  IntervalChanges,
+  Piece,
+  SnapshotChunk,
+  StateBytes,
+  Terms,
+} from "../fanout/ports.js";
 import type { ChannelId } from "../model/channel_id.js";
 import type { Delta, StateDelta } from "../model/delta.js";
 import type { UserState } from "../model/user_state.js";
@@ -18,7 +26,7 @@ const EVENTS = 1;
 const EVENT = { channel: 1, position: 2, time: 3, userId: 4 } as const;
 
 /** The fields of PresenceEvent's `oneof event`. */
-const KIND = { subscribed: 10, snapshot: 11, join: 13, leave: 14, timeout: 15, state: 16 } as const;
+const KIND = { subscribed: 10, snapshot: 11, interval: 12, join: 13, leave: 14, timeout: 15, state: 16 } as const;
 
 /** Encodes events as the contract has them. */
 export const eventCodec: EventCodec = {
@@ -86,6 +94,16 @@ class ProtoChannelCodec implements ChannelCodec {
       for (const user of users) writer.tag(1, WireType.LengthDelimited).bytes(user);
       if (last) writer.tag(2, WireType.Varint).bool(true);
       writer.tag(3, WireType.Varint).uint32(occupancy);
+    });
+  }
+
+  interval({ joined, left, timedOut, changed, revision, time, occupancy }: IntervalChanges): Piece {
+    return this.#event(revision, time, "", KIND.interval, (writer) => {
+      for (const userId of joined) writer.tag(1, WireType.LengthDelimited).string(userId);
+      for (const userId of left) writer.tag(2, WireType.LengthDelimited).string(userId);
+      for (const userId of timedOut) writer.tag(3, WireType.LengthDelimited).string(userId);
+      for (const state of changed) writer.tag(4, WireType.LengthDelimited).bytes(state);
+      writer.tag(5, WireType.Varint).uint32(occupancy);
     });
   }
 

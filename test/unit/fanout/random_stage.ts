@@ -117,7 +117,7 @@ export class RandomStage {
   finish(): void {
     for (let round = 0; round < 10; round++) {
       for (const { sink } of this.clients) sink.drain();
-      while (this.#stage.flush());
+      this.#stage.settle();
     }
     this.#checkGauges();
     for (const { sink, history } of this.clients) assert.equal(sink.overruns, 0, `${history.name} was written to`);
