@@ -5,6 +5,7 @@ import { Deadlines } from "../time/deadlines.js";
 import type { Pace } from "./pace.js";
 import type { ChannelSource, EventCodec, Sink } from "./ports.js";
 import { Reader, type ReaderOptions, type ReaderStateName } from "./reader.js";
+import { MAX_CHUNK_BYTES } from "./snapshot.js";
 import { Topic, type TopicHost } from "./topic.js";
 
 /** Timers are no finer than this; a shorter rest is none. */
@@ -17,6 +18,8 @@ export interface HubOptions {
   readonly source: ChannelSource;
   /** Most bytes of collapsed changes that wait for one slow reader (S16a). Default 262144. */
   readonly maxBacklogBytes: number;
+  /** The largest SNAPSHOT event, in bytes (S15). Default, and most, 262144. */
+  readonly maxChunkBytes?: number;
   /** How long a reader may take nothing before it is ended as a drop, in ms. Default 60000. */
   readonly laggingTimeoutMs: number;
   /** When a channel goes over to intervals, and how long they are (S18). */
@@ -66,6 +69,10 @@ export class Hub implements TopicHost {
 
   get maxBacklogBytes(): number {
     return this.options.maxBacklogBytes;
+  }
+
+  get maxChunkBytes(): number {
+    return this.options.maxChunkBytes ?? MAX_CHUNK_BYTES;
   }
 
   /** How many readers there are, and how they fare. */

@@ -20,6 +20,8 @@ export interface SnapshotSubject {
   readonly revision: number;
   /** When it was taken, ms since 1970. */
   readonly time: number;
+  /** The largest chunk, in bytes; a chunk of one user may be larger. */
+  readonly maxChunkBytes: number;
 }
 
 /**
@@ -60,13 +62,13 @@ export class SharedSnapshot {
   /** Builds the next chunk, if one is missing, and tells those who wait for it. */
   build(): void {
     if (!this.#subject) return;
-    const { codec, occupancy, stateBytes, revision, time } = this.#subject;
+    const { codec, occupancy, stateBytes, revision, time, maxChunkBytes } = this.#subject;
     const chunk: StateBytes[] = [];
     let bytes = ENVELOPE_BYTES;
     while (this.#built < occupancy) {
       const user = stateBytes(this.#built);
       const more = user.length + USER_OVERHEAD_BYTES;
-      if (bytes + more > MAX_CHUNK_BYTES && chunk.length > 0) break;
+      if (bytes + more > maxChunkBytes && chunk.length > 0) break;
       chunk.push(user);
       bytes += more;
       this.#built += 1;

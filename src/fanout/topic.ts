@@ -26,6 +26,7 @@ export interface TopicHost {
   readonly clock: Clock;
   readonly codec: EventCodec;
   readonly maxBacklogBytes: number;
+  readonly maxChunkBytes: number;
   /** Asks for `flush` once, later in this turn of the event loop. */
   wantFlush(topic: Topic): void;
   /** Runs `work` in a later turn of the event loop. */
@@ -261,6 +262,7 @@ export class Topic implements ReaderHost {
       stateBytes: (index) => this.#bytesOf(users[index]!),
       revision: this.#revision,
       time: this.host.clock.now().wall,
+      maxChunkBytes: this.host.maxChunkBytes,
     });
     this.#snapshot = snapshot;
     if (!snapshot.isComplete) this.#buildOn(snapshot);

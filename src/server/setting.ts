@@ -40,7 +40,7 @@ export class SettingError extends Error {
  */
 export function checkValue(name: string, setting: Setting, value: unknown): void {
   const refuse = (why: string): never => {
-    throw new SettingError(`${name}: ${typeof value === "object" ? "this" : String(value)} ${why}`);
+    throw new SettingError(`${name}: ${typeof value === "object" && value !== null ? "this" : String(value)} ${why}`);
   };
   switch (setting.kind) {
     case "address": {
@@ -62,9 +62,10 @@ export function checkValue(name: string, setting: Setting, value: unknown): void
       break;
     default: {
       const { kind, min, max } = setting;
-      if (!Number.isInteger(value)) refuse(`is not a whole number of ${WHOLE[kind]}`);
+      const unit = kind === "count" ? "" : WHOLE[kind];
+      if (!Number.isInteger(value)) refuse(`is not a whole number${unit && ` of ${unit}`}`);
       if ((value as number) < min || (value as number) > max) {
-        refuse(`is out of range; allowed: ${min} to ${max} (${WHOLE[kind]})`);
+        refuse(`is out of range; allowed: ${min} to ${max}${unit && ` (${unit})`}`);
       }
     }
   }

@@ -17,7 +17,15 @@ function chunksOf(sizes: readonly number[]) {
   });
   const stateBytes = (index: number) => users[index]!;
   const revision = 2 ** 53 - 1;
-  const snapshot = new SharedSnapshot({ codec, occupancy: users.length, stateBytes, revision, time: 1e13 });
+  const maxChunkBytes = MAX_CHUNK_BYTES;
+  const snapshot = new SharedSnapshot({
+    codec,
+    occupancy: users.length,
+    stateBytes,
+    revision,
+    time: 1e13,
+    maxChunkBytes,
+  });
   while (!snapshot.isComplete) snapshot.build();
   const pieces: Uint8Array[] = [];
   for (let piece = snapshot.chunk(0); piece; piece = snapshot.chunk(pieces.length)) pieces.push(piece);
