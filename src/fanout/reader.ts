@@ -129,9 +129,7 @@ export class Reader {
 
   /** Writes a batch. Only for a live reader. */
   write(messages: readonly Uint8Array[]): void {
-    let room = true;
-    for (const message of messages) room = this.sink.write(message);
-    if (!room) this.#become({ name: "lagging", backlog: new Backlog() });
+    if (!this.#writeAll(messages)) this.#become({ name: "lagging", backlog: new Backlog() });
   }
 
   /** Keeps a change for later, unless it is in what was written already. Only for a reader that is not live. */
@@ -213,6 +211,13 @@ export class Reader {
     }
   }
 
+  /** Whether there is room for more after all of them. */
+  #writeAll(messages: readonly Uint8Array[]): boolean {
+    let room = true;
+    for (const message of messages) room = this.sink.write(message);
+    return room;
+  }
+
   #wantSnapshot(): void {
     this.#become(WANTS_SNAPSHOT);
     this.host.wantSnapshot(this);
@@ -225,9 +230,7 @@ export class Reader {
       sending.next += 1;
       const messages = chunk.length <= SMALL_CHUNK_BYTES ? this.host.join([...ahead, chunk]) : [...ahead, chunk];
       ahead = [];
-      let room = true;
-      for (const message of messages) room = this.sink.write(message);
-      if (!room) {
+      if (!this.#writeAll(messages)) {
         sending.awaits = "room";
         this.host.onProgress(this);
         return;
@@ -235,6 +238,10 @@ export class Reader {
     }
     if (snapshot.isComplete) {
       this.#sent(sending);
+      return;
+    }
+    if (ahead.length > 0 && !this.#writeAll(this.host.join(ahead))) {
+      sending.awaits = "room";
       return;
     }
     sending.awaits = "chunk";

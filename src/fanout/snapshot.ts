@@ -24,17 +24,23 @@ export interface SnapshotSubject {
   readonly maxChunkBytes: number;
 }
 
+/** How many users are put into a chunk at a time, before other work gets its turn. */
+const STEP_USERS = 500;
+
 /**
  * A snapshot of one channel at one revision, encoded once for all readers that get it.
  *
- * It is built chunk by chunk, so that a large channel does not hold up the event loop: the first chunk is there at
- * once, `build` makes each of the others. What happens to the channel meanwhile does not touch it.
+ * It is built step by step, so that a large channel does not hold up the event loop: a small one is complete at once,
+ * a large one after many calls of `build`. What happens to the channel meanwhile does not touch it.
  */
 export class SharedSnapshot {
   readonly #chunks: Piece[] = [];
   /** `undefined` once all chunks are built, so that what they were made of can be forgotten. */
   #subject: SnapshotSubject | undefined;
-  #built = 0;
+  /** How many users are in chunks, or in the one that is being filled. */
+  #taken = 0;
+  #filling: StateBytes[] = [];
+  #bytes = ENVELOPE_BYTES;
   #waiting: (() => void)[] = [];
   readonly revision: number;
 
@@ -59,25 +65,32 @@ export class SharedSnapshot {
     this.#waiting.push(goOn);
   }
 
-  /** Builds the next chunk, if one is missing, and tells those who wait for it. */
+  /** Goes on building, for a moment, and tells those who wait for a chunk if there is another one. */
   build(): void {
     if (!this.#subject) return;
-    const { codec, occupancy, stateBytes, revision, time, maxChunkBytes } = this.#subject;
-    const chunk: StateBytes[] = [];
-    let bytes = ENVELOPE_BYTES;
-    while (this.#built < occupancy) {
-      const user = stateBytes(this.#built);
+    const { occupancy, stateBytes, maxChunkBytes } = this.#subject;
+    const before = this.#chunks.length;
+    const end = Math.min(this.#taken + STEP_USERS, occupancy);
+    for (; this.#taken < end && this.#chunks.length === before; this.#taken++) {
+      const user = stateBytes(this.#taken);
       const more = user.length + USER_OVERHEAD_BYTES;
-      if (bytes + more > maxChunkBytes && chunk.length > 0) break;
-      chunk.push(user);
-      bytes += more;
-      this.#built += 1;
+      if (this.#bytes + more > maxChunkBytes && this.#filling.length > 0) this.#close(this.#subject, false);
+      this.#filling.push(user);
+      this.#bytes += more;
     }
-    const last = this.#built === occupancy;
-    this.#chunks.push(codec.snapshot({ users: chunk, revision, time, occupancy, last }));
-    if (last) this.#subject = undefined;
+    if (this.#taken === occupancy) {
+      this.#close(this.#subject, true);
+      this.#subject = undefined;
+    }
+    if (this.#chunks.length === before) return;
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const goOn of waiting) goOn();
+  }
+
+  #close({ codec, occupancy, revision, time }: SnapshotSubject, last: boolean): void {
+    this.#chunks.push(codec.snapshot({ users: this.#filling, revision, time, occupancy, last }));
+    this.#filling = [];
+    this.#bytes = ENVELOPE_BYTES;
   }
 }

@@ -21,6 +21,9 @@ const REST_FACTOR = 4;
 /** A flush may take longer than this, as when thousands join at once; the rest after it may not. */
 const MAX_REST_MS = 50;
 
+/** How many users of a channel are taken in at a time, before other work gets its turn. */
+const LOAD_SLICE = 5000;
+
 /** What a topic needs of the hub that it belongs to. */
 export interface TopicHost {
   readonly clock: Clock;
@@ -87,11 +90,22 @@ export class Topic implements ReaderHost {
     return this.#readers.size === 0;
   }
 
-  /** Takes in the channel as it is. Deltas that came in before and are part of it are dropped. */
-  load(snapshot: SourceSnapshot): void {
-    this.#codec = this.host.codec.forChannel(this.channel, snapshot.position.epoch);
-    this.#revision = snapshot.position.revision;
-    for (const state of snapshot.users) this.#seen.set(state.userId, { state, bytes: undefined });
+  /**
+   * Takes in the channel as it is, a large one over several turns. Deltas that come in before the end of that wait; what
+   * is part of the snapshot already is dropped.
+   */
+  load(snapshot: SourceSnapshot, from = 0): void {
+    const { users, position } = snapshot;
+    const to = Math.min(from + LOAD_SLICE, users.length);
+    for (let i = from; i < to; i++) this.#seen.set(users[i]!.userId, { state: users[i]!, bytes: undefined });
+    if (to < users.length) {
+      this.host.later(() => {
+        if (!this.isEmpty) this.load(snapshot, to);
+      });
+      return;
+    }
+    this.#codec = this.host.codec.forChannel(this.channel, position.epoch);
+    this.#revision = position.revision;
     if (belongsInIntervals(this.pace, this.#seen.size, false)) this.#beginIntervals();
     const early = this.#batch;
     this.#batch = [];
