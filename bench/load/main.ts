@@ -5,6 +5,7 @@ import { nats, redis, socketIo } from "./dialects.js";
 import { EtcdLoad } from "./etcd_load.js";
 import { type Fired, type FireOrder, fire, type SteadyOrder, steady } from "./fire.js";
 import { bringIn, type IdleOrder } from "./idle.js";
+import { type LargeJoin, type LargeJoined, largeJoin } from "./large_join.js";
 import type { Load, Plan } from "./load.js";
 import { PresenceLoad } from "./presence_load.js";
 import { Sockets } from "./sockets.js";
@@ -21,6 +22,7 @@ export interface LoadCalls {
   gather(plan: CrowdPlan): Promise<void>;
   enter(part: Part, count: number, atOnce: number): Promise<Entered>;
   bringIn(order: IdleOrder): Promise<number>;
+  largeJoin(order: LargeJoin): Promise<LargeJoined>;
   /** Closes all connections and forgets all counts, for the next sample. */
   leave(): void;
 }
@@ -60,6 +62,7 @@ function serveLoad(): LoadCalls {
     },
     enter: (part, count, atOnce) => crowd!.enter(part, count, atOnce),
     bringIn: (order) => bringIn(order, sockets),
+    largeJoin: (order) => largeJoin(order, sockets),
     leave: () => {
       sockets.closeAll();
       load = undefined;
