@@ -61,11 +61,12 @@ export function subscribeCall(
   return Buffer.from(toBinary(SubscribePresenceRequestSchema, request));
 }
 
-/** A JoinChannelRequest for a lease of 300 s. */
-export function joinCall(channel: string, userId: string): Buffer {
+/** A JoinChannelRequest for a lease of 300 s, with a state of about so many bytes. */
+export function joinCall(channel: string, userId: string, stateBytes = 0): Buffer {
   const request = create(JoinChannelRequestSchema, {
     channel: { type: ChannelType.MESSAGE, name: channel },
     userId,
+    initialStates: stateBytes > 0 ? { state: "x".repeat(stateBytes) } : {},
     ttl: create(DurationSchema, { seconds: 300n }),
   });
   return Buffer.from(toBinary(JoinChannelRequestSchema, request));

@@ -9,6 +9,8 @@ export interface IdleOrder {
   prefix: string;
   channels: number;
   perChannel: number;
+  /** Bytes of each member's state; for leases alone. Default: no state. */
+  stateBytes?: number;
   /** A stream per member, present or quiet; a lease; or a stream that is cancelled as soon as the member is in. */
   by: "streams" | "quiet streams" | "leases" | "passing streams";
 }
@@ -58,8 +60,8 @@ async function bringPartIn(order: IdleOrder, sockets: Sockets, from: number, to:
   connection.flush();
 }
 
-function requestFor({ by }: IdleOrder, channel: string, user: string): Buffer {
-  if (by === "leases") return joinCall(channel, user);
+function requestFor({ by, stateBytes }: IdleOrder, channel: string, user: string): Buffer {
+  if (by === "leases") return joinCall(channel, user, stateBytes);
   if (by === "quiet streams") return subscribeCall(channel, user, "reader");
   return subscribeCall(channel, user, "hearing member", { Mode: "idle" });
 }

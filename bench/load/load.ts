@@ -16,6 +16,8 @@ export interface Plan {
   membersHear?: boolean;
   /** A member that reads hears its own changes. Rollcall does not tell them, the baselines know no better. */
   hearsOwn?: boolean;
+  /** Changes may come in INTERVAL events. No user may change twice in one, or the count is wrong. */
+  intervals?: boolean;
   /** The call to make instead of SetState, with the same bytes. */
   path?: string;
 }

@@ -6,6 +6,7 @@ import { EtcdLoad } from "./etcd_load.js";
 import { type Fired, type FireOrder, fire, type SteadyOrder, steady } from "./fire.js";
 import { bringIn, type IdleOrder } from "./idle.js";
 import { type LeaseOrder, Leases, type RenewOrder } from "./leases.js";
+import { type LargeJoin, type LargeJoined, largeJoin } from "./large_join.js";
 import type { Load, Plan } from "./load.js";
 import { PresenceLoad } from "./presence_load.js";
 import { Sockets } from "./sockets.js";
@@ -24,6 +25,7 @@ export interface LoadCalls {
   bringIn(order: IdleOrder): Promise<number>;
   takeLeases(order: LeaseOrder): Promise<void>;
   renew(order: RenewOrder): Promise<number>;
+  largeJoin(order: LargeJoin): Promise<LargeJoined>;
   /** Closes all connections and forgets all counts, for the next sample. */
   leave(): void;
 }
@@ -68,6 +70,7 @@ function serveLoad(): LoadCalls {
       leases = await Leases.take(order, sockets);
     },
     renew: (order) => leases!.renew(order),
+    largeJoin: (order) => largeJoin(order, sockets),
     leave: () => {
       sockets.closeAll();
       load = undefined;

@@ -104,7 +104,8 @@ export class PresenceLoad extends Load {
 
   #openOne({ channel, user, part }: StreamToOpen, connection: H2Connection): Promise<void> {
     return new Promise((resolve) => {
-      const reader = new PresenceReader(this.tally, user, part !== "member", part !== "reader", resolve);
+      const { intervals } = this.plan;
+      const reader = new PresenceReader(this.tally, user, part !== "member", part !== "reader", resolve, intervals);
       if (part === "reader") this.#readers[channel]!.push(reader);
       if (part === "hearing member") this.#listening[channel]!.push(reader);
       const listener: StreamListener = {

@@ -3,6 +3,9 @@ import type { StreamListener } from "./h2_connection.js";
 import { findStamp, readStamp } from "./stamp.js";
 import type { Tally } from "./tally.js";
 
+/** The field of an INTERVAL with the states that changed. */
+const CHANGED = 4;
+
 const messageFields = new FieldScanner();
 const bodyFields = new FieldScanner();
 const event = new EventScanner();
@@ -26,6 +29,8 @@ export class PresenceReader implements StreamListener {
     /** Whether revisions may be missing: those of one's own changes. */
     private readonly mayMiss: boolean,
     becameReady: () => void,
+    /** Whether INTERVAL events may come; each state in one counts as a change. */
+    private readonly mayGetIntervals = false,
   ) {
     this.#becameReady = becameReady;
   }
@@ -36,6 +41,7 @@ export class PresenceReader implements StreamListener {
     while (fields.field() !== 0) {
       event.read(bytes, fields.start, fields.end);
       if (event.kind === EVENT.remoteStateChanged) this.#change(bytes);
+      else if (event.kind === EVENT.interval && this.mayGetIntervals) this.#interval(bytes);
       else this.#other(bytes);
     }
   }
@@ -52,6 +58,19 @@ export class PresenceReader implements StreamListener {
     this.revision = event.revision;
     this.changes++;
     this.tally.deliver(readStamp(bytes, findStamp(bytes, event.bodyStart, event.bodyEnd)));
+  }
+
+  #interval(bytes: Buffer): void {
+    if (event.revision <= this.revision) {
+      this.tally.fault(`${this.name} got an INTERVAL at revision ${event.revision} after ${this.revision}`);
+    }
+    this.revision = event.revision;
+    const fields = bodyFields.enter(bytes, event.bodyStart, event.bodyEnd);
+    for (let number = fields.field(); number !== 0; number = fields.field()) {
+      if (number !== CHANGED) continue;
+      this.changes++;
+      this.tally.deliver(readStamp(bytes, findStamp(bytes, fields.start, fields.end)));
+    }
   }
 
   #other(bytes: Buffer): void {

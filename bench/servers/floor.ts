@@ -7,9 +7,10 @@ import { ReadyEvents, wishOf } from "./ready_event.js";
 /**
  * The floor: a bare `node:http2` server that answers a call with as little as gRPC allows and writes ready bytes to
  * the channel's streams. `join` says how many events go into one write: it waits for that many, which no real server
- * could, and so does without any work of its own.
+ * could, and so does without any work of its own. `snapshot` is how many bytes follow the greeting of a stream, the same
+ * ready chunk again and again, each as soon as the stream has taken the last.
  */
-async function start({ join = 1 }: { join?: number }): Promise<Running> {
+async function start({ join = 1, snapshot = 0 }: { join?: number; snapshot?: number }): Promise<Running> {
   const channels = new Map<string, FloorChannel>();
   const server = createServer({ maxSessionMemory: Number.MAX_SAFE_INTEGER });
   server.on("stream", (stream, headers) => {
@@ -37,6 +38,7 @@ async function start({ join = 1 }: { join?: number }): Promise<Running> {
     const channel = channelFor(wish.channel);
     stream.respond({ ":status": 200, "content-type": "application/grpc" });
     stream.write(framed(channel.events.greeting()));
+    sendSnapshot(stream, snapshot);
     if (!wish.hears) return;
     channel.readers.add(stream);
     stream.on("close", () => channel.readers.delete(stream));
@@ -71,6 +73,20 @@ interface FloorChannel {
   events: ReadyEvents;
   readers: Set<ServerHttp2Stream>;
   waiting: Buffer[];
+}
+
+const CHUNK = framed(Buffer.alloc(256 * 1024));
+
+function sendSnapshot(stream: ServerHttp2Stream, bytes: number): void {
+  let left = bytes;
+  const goOn = () => {
+    while (left > 0 && !stream.destroyed) {
+      left -= CHUNK.length;
+      if (!stream.write(CHUNK)) return;
+    }
+  };
+  stream.on("drain", goOn);
+  goOn();
 }
 
 const EMPTY_MESSAGE = Buffer.alloc(5);

@@ -3,8 +3,10 @@ import { FAN_OUTS } from "./fan_outs.js";
 import { HEARTBEAT } from "./heartbeat.js";
 import { IDLE_MEMBERS } from "./idle_members.js";
 import { IDLE_READER } from "./idle_reader.js";
+import { INTERVAL } from "./interval.js";
 import { JOIN_GROWTH } from "./join_growth.js";
 import { JOIN_STORM } from "./join_storm.js";
+import { LARGE_JOIN } from "./large_join.js";
 import type { Shape } from "./shape.js";
 import { STEADY } from "./steady.js";
 import { UNARY } from "./unary.js";
@@ -17,6 +19,8 @@ export const SHAPES: readonly Shape[] = [
   HEARTBEAT,
   JOIN_STORM,
   JOIN_GROWTH,
+  LARGE_JOIN,
+  INTERVAL,
   IDLE_READER,
   IDLE_MEMBERS,
   EMPTY_CHANNELS,

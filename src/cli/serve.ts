@@ -1,4 +1,5 @@
 import { Command, InvalidArgumentError, Option } from "commander";
+import { addChannelSettings, type ChannelSettings } from "../server/channel_settings.js";
 import { type RollcallServer, startServer } from "../server/server.js";
 import {
   environmentName,
@@ -8,6 +9,8 @@ import {
   type Setting,
   SettingError,
 } from "../server/settings.js";
+
+type ByPattern = Readonly<Record<string, ChannelSettings>>;
 
 /** `rollcall serve`: runs a server until SIGTERM or SIGINT. */
 export function serveCommand(): Command {
@@ -35,9 +38,11 @@ function toOption(key: string, setting: Setting): Option {
   option.env(environmentName(setting));
   if (setting.default !== undefined) option.default(parseSetting(setting, setting.default), setting.default);
   if (setting.kind === "switch") option.preset("true");
-  return option.argParser((text: string) => {
+  return option.argParser((text: string, before: unknown) => {
     try {
-      return parseSetting(setting, text);
+      const value = parseSetting(setting, text);
+      if (setting.kind !== "channels") return value;
+      return addChannelSettings(setting.flag, (before ?? {}) as ByPattern, value as ByPattern);
     } catch (error) {
       throw error instanceof SettingError ? new InvalidArgumentError(error.message) : error;
     }
@@ -46,6 +51,7 @@ function toOption(key: string, setting: Setting): Option {
 
 function placeholder(setting: Setting): string {
   if (setting.kind === "address") return "host:port";
+  if (setting.kind === "channels") return "pattern=settings";
   return setting.kind === "choice" ? setting.choices.join("|") : setting.kind;
 }
 

@@ -1,10 +1,10 @@
-import type { Delta } from "../model/delta.js";
+import { type Delta, deltaBytes } from "../model/delta.js";
 
 /** How much of a channel's history is kept for readers that resume. */
 export interface LogLimits {
   /** At most so many changes. Default 1000; 0 keeps none, and every return begins with a SNAPSHOT. */
   readonly maxEvents: number;
-  /** At most so many bytes, as estimated by `size`. Default 262144. */
+  /** At most so many bytes, as estimated by `deltaBytes`. Default 262144. */
   readonly maxBytes: number;
 }
 
@@ -20,12 +20,12 @@ export class DeltaLog {
   /** Adds the channel's newest change, dropping the oldest ones where a limit says so. */
   append(delta: Delta): void {
     this.#deltas.push(delta);
-    this.#bytes += size(delta);
+    this.#bytes += deltaBytes(delta);
     while (this.#deltas.length - this.#start > this.limits.maxEvents || this.#bytes > this.limits.maxBytes) {
       const dropped = this.#deltas[this.#start];
       if (!dropped) break;
       this.#start += 1;
-      this.#bytes -= size(dropped);
+      this.#bytes -= deltaBytes(dropped);
     }
     if (this.#start > 32 && this.#start * 2 > this.#deltas.length) {
       this.#deltas = this.#deltas.slice(this.#start);
@@ -39,14 +39,4 @@ export class DeltaLog {
     if (missed > this.#deltas.length - this.#start) return undefined;
     return this.#deltas.slice(this.#deltas.length - missed);
   }
-}
-
-/** About what a change holds on to, in bytes: 100 for itself, and its strings. */
-function size(delta: Delta): number {
-  let bytes = 100 + delta.userId.length;
-  if (delta.kind === "state") {
-    const { states } = delta.state;
-    for (const key of Object.keys(states)) bytes += 2 * key.length + states[key]!.length;
-  }
-  return bytes;
 }

@@ -55,13 +55,19 @@ export class Backlog {
    * Otherwise a reader that goes on from a position in between would be told of changes to what it was never told of.
    */
   drain(): Delta[] {
+    const deltas = this.collapsed();
+    this.clear();
+    return deltas;
+  }
+
+  /** What `drain` takes out, left where it is. */
+  collapsed(): Delta[] {
     const deltas: Delta[] = [];
     for (const { departure, join, state } of this.#users.values()) {
       if (departure) deltas.push(departure.delta);
       if (join) deltas.push(join.delta);
       if (state) deltas.push(state.delta);
     }
-    this.clear();
     deltas.sort((a, b) => a.revision - b.revision);
     const last = deltas.pop();
     if (last) deltas.push({ ...last, ...this.#head });

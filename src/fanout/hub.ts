@@ -2,8 +2,10 @@ import { type ChannelId, type ChannelKey, channelKey } from "../model/channel_id
 import { PresenceError } from "../model/errors.js";
 import type { Clock } from "../time/clock.js";
 import { Deadlines } from "../time/deadlines.js";
+import type { Pace } from "./pace.js";
 import type { ChannelSource, EventCodec, Sink } from "./ports.js";
 import { Reader, type ReaderOptions, type ReaderStateName } from "./reader.js";
+import { MAX_CHUNK_BYTES } from "./snapshot.js";
 import { Topic, type TopicHost } from "./topic.js";
 
 /** Timers are no finer than this; a shorter rest is none. */
@@ -16,8 +18,12 @@ export interface HubOptions {
   readonly source: ChannelSource;
   /** Most bytes of collapsed changes that wait for one slow reader (S16a). Default 262144. */
   readonly maxBacklogBytes: number;
+  /** The largest SNAPSHOT event, in bytes (S15). Default, and most, 262144. */
+  readonly maxChunkBytes?: number;
   /** How long a reader may take nothing before it is ended as a drop, in ms. Default 60000. */
   readonly laggingTimeoutMs: number;
+  /** When a channel goes over to intervals, and how long they are (S18). */
+  readonly paceOf: (channel: ChannelId) => Pace;
   /** Runs `flush` later in this turn of the event loop: `setImmediate`, but for tests. */
   readonly schedule: (flush: () => void) => void;
   /** The fan-out ended a reader, which took nothing for too long or cannot be served: its session is a drop (S3). */
@@ -44,6 +50,7 @@ export class Hub implements TopicHost {
   readonly #places = new Map<Reader, OpenTopic>();
   #dirty = new Set<Topic>();
   readonly #resting = new Set<Topic>();
+  readonly #work: (() => void)[] = [];
   readonly #stuck: Deadlines<Reader>;
   readonly #counts = { live: 0, lagging: 0, resyncing: 0 };
   #delivered = 0;
@@ -64,6 +71,10 @@ export class Hub implements TopicHost {
     return this.options.maxBacklogBytes;
   }
 
+  get maxChunkBytes(): number {
+    return this.options.maxChunkBytes ?? MAX_CHUNK_BYTES;
+  }
+
   /** How many readers there are, and how they fare. */
   stats(): HubStats {
     return { channels: this.#topics.size, readers: { ...this.#counts }, delivered: this.#delivered };
@@ -73,7 +84,7 @@ export class Hub implements TopicHost {
   subscribe(channel: ChannelId, options: ReaderOptions, sink: Sink): Reader {
     const key = channelKey(channel);
     const known = this.#topics.get(key);
-    const open = known ?? { topic: new Topic(channel, this), stop: undefined };
+    const open = known ?? { topic: new Topic(channel, this, this.options.paceOf(channel)), stop: undefined };
     const reader = new Reader(options, sink, open.topic);
     this.#counts.resyncing += 1;
     this.#places.set(reader, open);
@@ -97,6 +108,12 @@ export class Hub implements TopicHost {
       this.#resting.delete(topic);
       this.#flushThisTurn(topic);
     });
+  }
+
+  /** One piece of work a turn, of all channels together. */
+  later(work: () => void): void {
+    this.#work.push(work);
+    if (this.#work.length === 1) this.options.schedule(() => this.#workOn());
   }
 
   onTransition(reader: Reader, from: ReaderStateName, to: ReaderStateName): void {
@@ -156,6 +173,7 @@ export class Hub implements TopicHost {
   }
 
   #forget(open: OpenTopic): void {
+    open.topic.close();
     const key = channelKey(open.topic.channel);
     if (this.#topics.get(key) === open) this.#topics.delete(key);
   }
@@ -163,6 +181,12 @@ export class Hub implements TopicHost {
   #flushThisTurn(topic: Topic): void {
     if (this.#dirty.size === 0) this.options.schedule(() => this.#flush());
     this.#dirty.add(topic);
+  }
+
+  #workOn(): void {
+    this.#work[0]!();
+    this.#work.shift();
+    if (this.#work.length > 0) this.options.schedule(() => this.#workOn());
   }
 
   #flush(): void {

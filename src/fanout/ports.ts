@@ -26,6 +26,20 @@ export interface ChannelCodec {
   subscribed(terms: Terms, revision: number, time: number): Piece;
   /** One chunk of a snapshot. */
   snapshot(chunk: SnapshotChunk): Piece;
+  /** What changed in an interval, on balance. */
+  interval(changes: IntervalChanges): Piece;
+}
+
+/** An INTERVAL, to be encoded (S18). */
+export interface IntervalChanges {
+  readonly joined: readonly string[];
+  readonly left: readonly string[];
+  readonly timedOut: readonly string[];
+  readonly changed: readonly StateBytes[];
+  readonly revision: number;
+  /** When the interval ended, ms since 1970. */
+  readonly time: number;
+  readonly occupancy: number;
 }
 
 /** A part of a snapshot, to be encoded. */

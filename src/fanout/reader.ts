@@ -47,6 +47,8 @@ export type ReaderState =
 export interface Sending {
   readonly snapshot: SharedSnapshot;
   next: number;
+  /** What has to come before the next chunk can be written: room in the stream, or the chunk itself. */
+  awaits: "room" | "chunk";
   /** `undefined` once it passed the bound: another snapshot has to follow this one. */
   backlog: Backlog | undefined;
 }
@@ -59,8 +61,8 @@ export interface ReaderHost {
   encode(delta: Delta): Piece;
   /** Lays pieces side by side, in messages of a size that every client takes. */
   join(pieces: readonly Piece[]): Uint8Array[];
-  /** Asks for `Topic.flush` in this turn, for a reader that waits for a snapshot. */
-  wantFlush(): void;
+  /** Asks for a snapshot with `Topic.flush`, in this turn if one can be had. */
+  wantSnapshot(reader: Reader): void;
   /** So many events were written to this reader alone. */
   onDelivered(events: number): void;
   /** The reader goes from one state into another. */
@@ -127,21 +129,21 @@ export class Reader {
 
   /** Writes a batch. Only for a live reader. */
   write(messages: readonly Uint8Array[]): void {
-    let room = true;
-    for (const message of messages) room = this.sink.write(message);
-    if (!room) this.#become({ name: "lagging", backlog: new Backlog() });
+    if (!this.#writeAll(messages)) this.#become({ name: "lagging", backlog: new Backlog() });
   }
 
-  /** Keeps a change for later. Only for a reader that is not live. */
+  /** Keeps a change for later, unless it is in what was written already. Only for a reader that is not live. */
   keep(delta: Delta, bytes: number): void {
     const state = this.#state;
     if (!this.hears(delta.userId)) return;
     if (state.name === "lagging") {
+      if (delta.revision <= this.#position) return;
       state.backlog.add(delta, bytes);
       if (state.backlog.bytes > this.host.maxBacklogBytes) {
         this.#become(BLOCKED);
       }
     } else if (state.name === "resyncing" && state.sending?.backlog) {
+      if (delta.revision <= state.sending.snapshot.revision) return;
       state.sending.backlog.add(delta, bytes);
       if (state.sending.backlog.bytes > this.host.maxBacklogBytes) state.sending.backlog = undefined;
     }
@@ -153,8 +155,9 @@ export class Reader {
    */
   sendSnapshot(snapshot: SharedSnapshot, subscribed: (revision: number) => Piece): void {
     const opening = this.#open(subscribed);
-    this.#become({ name: "resyncing", sending: { snapshot, next: 0, backlog: new Backlog() }, blocked: false });
-    this.#sendChunks(opening);
+    const sending: Sending = { snapshot, next: 0, awaits: "room", backlog: new Backlog() };
+    this.#become({ name: "resyncing", sending, blocked: false });
+    this.#sendChunks(sending, opening);
   }
 
   /** Begins without a snapshot: SUBSCRIBED, then what was missed, up to `revision`. */
@@ -202,39 +205,56 @@ export class Reader {
         this.#catchUp(state.backlog);
         break;
       case "resyncing":
-        if (state.sending) {
-          this.#sendChunks([]);
-        } else {
-          this.#become(WANTS_SNAPSHOT);
-          this.host.wantFlush();
-        }
+        if (!state.sending) this.#wantSnapshot();
+        else if (state.sending.awaits === "room") this.#sendChunks(state.sending, []);
         break;
     }
   }
 
-  #sendChunks(opening: readonly Piece[]): void {
-    const state = this.#state;
-    if (state.name !== "resyncing" || !state.sending) return;
-    const { snapshot } = state.sending;
+  /** Whether there is room for more after all of them. */
+  #writeAll(messages: readonly Uint8Array[]): boolean {
+    let room = true;
+    for (const message of messages) room = this.sink.write(message);
+    return room;
+  }
+
+  #wantSnapshot(): void {
+    this.#become(WANTS_SNAPSHOT);
+    this.host.wantSnapshot(this);
+  }
+
+  #sendChunks(sending: Sending, opening: readonly Piece[]): void {
+    const { snapshot } = sending;
     let ahead = opening;
-    for (let chunk = snapshot.chunk(state.sending.next); chunk; chunk = snapshot.chunk(state.sending.next)) {
-      state.sending.next += 1;
+    for (let chunk = snapshot.chunk(sending.next); chunk; chunk = snapshot.chunk(sending.next)) {
+      sending.next += 1;
       const messages = chunk.length <= SMALL_CHUNK_BYTES ? this.host.join([...ahead, chunk]) : [...ahead, chunk];
       ahead = [];
-      let room = true;
-      for (const message of messages) room = this.sink.write(message);
-      if (!room) {
+      if (!this.#writeAll(messages)) {
+        sending.awaits = "room";
         this.host.onProgress(this);
         return;
       }
     }
-    this.#position = snapshot.revision;
-    if (state.sending.backlog) {
-      this.#catchUp(state.sending.backlog);
-    } else {
-      this.#become(WANTS_SNAPSHOT);
-      this.host.wantFlush();
+    if (snapshot.isComplete) {
+      this.#sent(sending);
+      return;
     }
+    if (ahead.length > 0 && !this.#writeAll(this.host.join(ahead))) {
+      sending.awaits = "room";
+      return;
+    }
+    sending.awaits = "chunk";
+    snapshot.onceBuilt(() => {
+      const state = this.#state;
+      if (state.name === "resyncing" && state.sending === sending) this.#sendChunks(sending, []);
+    });
+  }
+
+  #sent({ snapshot, backlog }: Sending): void {
+    this.#position = snapshot.revision;
+    if (backlog) this.#catchUp(backlog);
+    else this.#wantSnapshot();
   }
 
   /** Changes that are flushed after this are written singly again, so nothing is in between. */

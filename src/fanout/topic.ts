@@ -3,7 +3,11 @@ import type { Delta } from "../model/delta.js";
 import type { PresenceError } from "../model/errors.js";
 import type { UserState } from "../model/user_state.js";
 import type { Clock } from "../time/clock.js";
+import { announce, tellInterval } from "./delivery.js";
+import { IntervalMode } from "./interval_mode.js";
 import { joinPieces } from "./messages.js";
+import { belongsInIntervals, type Pace } from "./pace.js";
+import type { NetChanges } from "./pending_interval.js";
 import type { ChannelCodec, EventCodec, Piece, SourceSnapshot, StateBytes } from "./ports.js";
 import type { Reader, ReaderHost, ReaderStateName } from "./reader.js";
 import { SharedSnapshot } from "./snapshot.js";
@@ -17,13 +21,19 @@ const REST_FACTOR = 4;
 /** A flush may take longer than this, as when thousands join at once; the rest after it may not. */
 const MAX_REST_MS = 50;
 
+/** How many users of a channel are taken in at a time, before other work gets its turn. */
+const LOAD_SLICE = 5000;
+
 /** What a topic needs of the hub that it belongs to. */
 export interface TopicHost {
   readonly clock: Clock;
   readonly codec: EventCodec;
   readonly maxBacklogBytes: number;
+  readonly maxChunkBytes: number;
   /** Asks for `flush` once, later in this turn of the event loop. */
   wantFlush(topic: Topic): void;
+  /** Runs `work` in a later turn of the event loop. */
+  later(work: () => void): void;
   onTransition(reader: Reader, from: ReaderStateName, to: ReaderStateName): void;
   onProgress(reader: Reader): void;
   /** So many events were written, each counted once for each reader. */
@@ -38,7 +48,8 @@ interface Seen {
 }
 
 /**
- * One channel that has readers: follows its deltas, and once a turn writes what is new to all of them (S15, S16).
+ * One channel that has readers: follows its deltas, and writes what is new to all of them, once a turn or, in a large
+ * channel, once an interval (S15, S16, S18).
  *
  * It holds a copy of who is present, so a reader's snapshot and the events after it come from one and the same order
  * of things, whichever engine the truth is in.
@@ -48,13 +59,18 @@ export class Topic implements ReaderHost {
   readonly #seen = new Map<string, Seen>();
   #codec: ChannelCodec | undefined;
   #revision = 0;
+  readonly #waiting = new Set<Reader>();
+  /** What is to be announced with the next flush. */
   #batch: Delta[] = [];
+  /** In interval mode, what waits for the interval's end; `undefined` in announce mode. */
+  #intervals: IntervalMode | undefined;
   #snapshot: SharedSnapshot | undefined;
   #restUntil = 0;
 
   constructor(
     readonly channel: ChannelId,
     private readonly host: TopicHost,
+    private readonly pace: Pace,
   ) {}
 
   get maxBacklogBytes(): number {
@@ -74,11 +90,23 @@ export class Topic implements ReaderHost {
     return this.#readers.size === 0;
   }
 
-  /** Takes in the channel as it is. Deltas that came in before and are part of it are dropped. */
-  load(snapshot: SourceSnapshot): void {
-    this.#codec = this.host.codec.forChannel(this.channel, snapshot.position.epoch);
-    this.#revision = snapshot.position.revision;
-    for (const state of snapshot.users) this.#seen.set(state.userId, { state, bytes: undefined });
+  /**
+   * Takes in the channel as it is, a large one over several turns. Deltas that come in before the end of that wait; what
+   * is part of the snapshot already is dropped.
+   */
+  load(snapshot: SourceSnapshot, from = 0): void {
+    const { users, position } = snapshot;
+    const to = Math.min(from + LOAD_SLICE, users.length);
+    for (let i = from; i < to; i++) this.#seen.set(users[i]!.userId, { state: users[i]!, bytes: undefined });
+    if (to < users.length) {
+      this.host.later(() => {
+        if (!this.isEmpty) this.load(snapshot, to);
+      });
+      return;
+    }
+    this.#codec = this.host.codec.forChannel(this.channel, position.epoch);
+    this.#revision = position.revision;
+    if (belongsInIntervals(this.pace, this.#seen.size, false)) this.#beginIntervals();
     const early = this.#batch;
     this.#batch = [];
     this.onDeltas(early);
@@ -92,20 +120,28 @@ export class Topic implements ReaderHost {
         if (delta.revision <= this.#revision) continue;
         this.#see(delta);
       }
-      this.#batch.push(delta);
+      if (this.#intervals) this.#intervals.add(delta);
+      else this.#batch.push(delta);
     }
-    if (this.#batch.length > 0) this.wantFlush();
+    const shrunk = this.#intervals && !belongsInIntervals(this.pace, this.#seen.size, true);
+    if (this.#batch.length > 0 || shrunk) this.wantFlush();
   }
 
   /** Adds a reader; its first events come with the next flush. */
   add(reader: Reader): void {
     this.#readers.add(reader);
-    this.wantFlush();
+    this.wantSnapshot(reader);
   }
 
   /** Removes a reader, which hears nothing more. */
   remove(reader: Reader): void {
     this.#readers.delete(reader);
+    this.#waiting.delete(reader);
+  }
+
+  /** Keeps no time any more; to be called when nobody is left who reads. */
+  close(): void {
+    this.#intervals?.close();
   }
 
   /** Ends all readers, and says who they were. */
@@ -115,20 +151,23 @@ export class Topic implements ReaderHost {
     return readers;
   }
 
-  /** Writes what is new: the batch to those who keep up, a snapshot to those who want one. */
+  /** Writes what is new to those who keep up, as the channel's mode has it, and a snapshot to those who want one. */
   flush(): void {
     if (!this.#codec) return;
     const began = this.host.clock.now().tick;
-    const batch = this.#batch;
-    this.#batch = [];
-    if (batch.length > 0) this.#deliver(batch);
-    this.#openReaders(batch);
+    this.#openReaders(this.#tell());
+    this.#forgetOldSnapshot();
     const ended = this.host.clock.now().tick;
     this.#restUntil = ended + Math.min(REST_FACTOR * (ended - began), MAX_REST_MS);
   }
 
   wantFlush(): void {
     this.host.wantFlush(this);
+  }
+
+  wantSnapshot(reader: Reader): void {
+    this.#waiting.add(reader);
+    this.wantFlush();
   }
 
   encode(delta: Delta): Piece {
@@ -153,7 +192,6 @@ export class Topic implements ReaderHost {
 
   #see(delta: Delta): void {
     this.#revision = delta.revision;
-    this.#snapshot = undefined;
     if (delta.kind === "join" || delta.kind === "state") {
       this.#seen.set(delta.userId, { state: delta.state, bytes: undefined });
     } else {
@@ -161,78 +199,104 @@ export class Topic implements ReaderHost {
     }
   }
 
-  #deliver(batch: readonly Delta[]): void {
-    const pieces = batch.map((delta) => this.encode(delta));
-    const everything = joinPieces(pieces);
-    const actors = new Set(batch.map((delta) => delta.userId));
-    const first = batch[0]!.revision;
-    const withoutOwn = new Map<string, { readonly messages: Uint8Array[]; readonly events: number }>();
-    let delivered = 0;
-    for (const reader of this.#readers) {
-      if (!reader.isLive) {
-        for (let i = 0; i < batch.length; i++) reader.keep(batch[i]!, pieces[i]!.length);
-        continue;
-      }
-      const { userId, includeSelf } = reader;
-      if (reader.position >= first) {
-        const news = pieces.filter((_, i) => batch[i]!.revision > reader.position && reader.hears(batch[i]!.userId));
-        reader.write(joinPieces(news));
-        delivered += news.length;
-      } else if (includeSelf || !actors.has(userId)) {
-        reader.write(everything);
-        delivered += batch.length;
-      } else {
-        let others = withoutOwn.get(userId);
-        if (!others) {
-          const theirs = pieces.filter((_, i) => batch[i]!.userId !== userId);
-          others = { messages: joinPieces(theirs), events: theirs.length };
-          withoutOwn.set(userId, others);
-        }
-        reader.write(others.messages);
-        delivered += others.events;
-      }
+  /** Writes what has to be told now, and gives it; then the channel's size says how it goes on (S18). */
+  #tell(): readonly Delta[] {
+    const readers = this.#readers;
+    const large = belongsInIntervals(this.pace, this.#seen.size, this.#intervals !== undefined);
+    if (!this.#intervals) {
+      const batch = this.#batch;
+      this.#batch = [];
+      if (batch.length > 0) this.host.onDelivered(announce(readers, batch, (delta) => this.encode(delta)));
+      if (large) this.#beginIntervals();
+      return batch;
     }
-    this.host.onDelivered(delivered);
+    if (large && !this.#intervals.isDue) return [];
+    const intervals = this.#intervals.take();
+    if (!large) this.#intervals = undefined;
+    for (const interval of intervals) {
+      this.host.onDelivered(tellInterval(readers, interval, (changes) => this.#encodeInterval(changes)));
+    }
+    return intervals.flatMap(({ deltas }) => deltas);
   }
 
-  #openReaders(batch: readonly Delta[]): void {
-    for (const reader of this.#readers) {
+  /** The revision up to which everything has been told to those who keep up; after it comes what waits. */
+  get #toldUpTo(): number {
+    return (this.#intervals?.first ?? this.#revision + 1) - 1;
+  }
+
+  #beginIntervals(): void {
+    this.#intervals = new IntervalMode(this.host.clock, this.pace.intervalMs, () => this.wantFlush());
+  }
+
+  #encodeInterval(changes: NetChanges): Piece {
+    const changed = changes.changed.map((state) => this.#stateBytes(state));
+    return this.#codec!.interval({ ...changes, changed, time: this.host.clock.now().wall });
+  }
+
+  #openReaders(told: readonly Delta[]): void {
+    const waiting = [...this.#waiting];
+    this.#waiting.clear();
+    const toldUpTo = this.#toldUpTo;
+    const toldBefore = told.length > 0 ? told[0]!.revision - 1 : toldUpTo;
+    for (const reader of waiting) {
       if (!reader.wantsSnapshot) continue;
       const { opening } = reader;
       const subscribed = (revision: number): Piece => this.#codec!.subscribed(opening!.terms, revision, opening!.time);
       const missed = opening?.missed;
       const upTo = missed && (missed.deltas.at(-1)?.revision ?? missed.from);
-      const flushedUpTo = batch.length > 0 ? batch[0]!.revision - 1 : this.#revision;
-      if (missed && upTo !== undefined && upTo >= flushedUpTo) {
-        const deltas = [...missed.deltas, ...batch.filter(({ revision }) => revision > upTo)];
+      if (missed && upTo !== undefined && upTo >= toldBefore) {
+        const deltas = [...missed.deltas, ...told.filter(({ revision }) => revision > upTo)];
         const heard = deltas.filter((delta) => reader.hears(delta.userId));
-        const revision = Math.max(upTo, this.#revision);
         reader.sendMissed(
           heard.map((delta) => this.encode(delta)),
           missed.from,
-          revision,
+          Math.max(upTo, toldUpTo),
           subscribed,
         );
-      } else if (!opening || this.#revision >= opening.revision) {
-        // Otherwise an engine far away has still to tell us of the reader's own join.
-        reader.sendSnapshot(this.#currentSnapshot(), subscribed);
+        continue;
       }
+      const snapshot = this.#snapshotFor(opening?.revision ?? 0);
+      if (snapshot) reader.sendSnapshot(snapshot, subscribed);
+      else this.#waiting.add(reader);
     }
   }
 
-  #currentSnapshot(): SharedSnapshot {
-    this.#snapshot ??= new SharedSnapshot(
-      this.#codec!,
-      this.#allStateBytes(),
-      this.#revision,
-      this.#seen.size,
-      this.host.clock.now().wall,
-    );
-    return this.#snapshot;
+  /**
+   * A snapshot that holds everything up to `revision`, and lacks nothing that everybody has been told. `undefined` where
+   * it has to wait: an engine far away has still to tell us of the reader's own join, or another snapshot is being built.
+   */
+  #snapshotFor(revision: number): SharedSnapshot | undefined {
+    const recent = this.#snapshot;
+    if (recent && recent.revision >= Math.max(revision, this.#toldUpTo)) return recent;
+    if (this.#revision < revision || recent?.isComplete === false) return undefined;
+    const users = [...this.#seen.values()];
+    const snapshot = new SharedSnapshot({
+      codec: this.#codec!,
+      occupancy: users.length,
+      stateBytes: (index) => this.#bytesOf(users[index]!),
+      revision: this.#revision,
+      time: this.host.clock.now().wall,
+      maxChunkBytes: this.host.maxChunkBytes,
+    });
+    this.#snapshot = snapshot;
+    if (!snapshot.isComplete) this.#buildOn(snapshot);
+    return snapshot;
   }
 
-  *#allStateBytes(): Generator<StateBytes> {
-    for (const seen of this.#seen.values()) yield this.#bytesOf(seen);
+  /** One chunk a turn, so that whatever else there is to do gets its turn in between. */
+  #buildOn(snapshot: SharedSnapshot): void {
+    this.host.later(() => {
+      if (this.isEmpty) return;
+      snapshot.build();
+      if (!snapshot.isComplete) this.#buildOn(snapshot);
+      else if (this.#waiting.size > 0) this.wantFlush();
+      this.#forgetOldSnapshot();
+    });
+  }
+
+  /** It serves those who come, too, until something has been told that it lacks. */
+  #forgetOldSnapshot(): void {
+    if (this.#snapshot?.isComplete && this.#snapshot.revision < this.#toldUpTo) this.#snapshot = undefined;
   }
 
   #stateBytes(state: UserState): StateBytes {

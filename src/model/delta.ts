@@ -33,3 +33,13 @@ export interface StateDelta extends DeltaBase {
 
 /** One change to a channel, as it stands in the channel's log. */
 export type Delta = JoinDelta | DepartureDelta | StateDelta;
+
+/** About what a change holds on to, in bytes: 100 for itself, and its strings. */
+export function deltaBytes(delta: Delta): number {
+  let bytes = 100 + delta.userId.length;
+  if (delta.kind === "state") {
+    const { states } = delta.state;
+    for (const key of Object.keys(states)) bytes += 2 * key.length + states[key]!.length;
+  }
+  return bytes;
+}

@@ -9,6 +9,12 @@ import { http2StreamOf } from "./http2_stream.js";
 const PREFIX_BYTES = 5;
 
 /**
+ * From this size on the prefix is written by itself and the message as it is: readers of a snapshot are at different
+ * chunks of it, and a copy for each of them would cost more than the second write.
+ */
+const LARGE_BYTES = 64 * 1024;
+
+/**
  * Puts gRPC's prefix before messages. A batch is written to all readers of a channel one after the other, so remembering
  * the last one is enough to do it once for all of them.
  */
@@ -20,14 +26,18 @@ export class Framer {
   frame(message: Uint8Array): Buffer {
     if (message !== this.#message) {
       const framed = Buffer.allocUnsafeSlow(PREFIX_BYTES + message.length);
-      framed.writeUInt8(0, 0);
-      framed.writeUInt32BE(message.length, 1);
+      writePrefix(framed, message);
       framed.set(message, PREFIX_BYTES);
       this.#message = message;
       this.#framed = framed;
     }
     return this.#framed;
   }
+}
+
+function writePrefix(to: Buffer, { length }: Uint8Array): void {
+  to.writeUInt8(0, 0);
+  to.writeUInt32BE(length, 1);
 }
 
 /**
@@ -53,7 +63,18 @@ class StreamSink implements Sink {
       this.#begun = true;
       this.call.sendMetadata(new Metadata());
     }
-    return stream.write(this.framer.frame(message)) || stream.writableLength <= MAX_UNSENT_BYTES;
+    const taken = message.length < LARGE_BYTES ? stream.write(this.framer.frame(message)) : this.#writeLarge(message);
+    return taken || stream.writableLength <= MAX_UNSENT_BYTES;
+  }
+
+  #writeLarge(message: Uint8Array): boolean {
+    const prefix = Buffer.allocUnsafe(PREFIX_BYTES);
+    writePrefix(prefix, message);
+    this.stream.cork();
+    this.stream.write(prefix);
+    const taken = this.stream.write(message);
+    this.stream.uncork();
+    return taken;
   }
 
   end(error: PresenceError | undefined): void {

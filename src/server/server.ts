@@ -7,8 +7,10 @@ import { PresenceService } from "../service/presence_service.js";
 import type { Clock } from "../time/clock.js";
 import { RunningClock } from "../time/running_clock.js";
 import { eventCodec } from "../wire/event_codec.js";
+import { paceOf } from "./channel_settings.js";
+import { resolveSettings } from "./given_settings.js";
 import { Metrics } from "./metrics.js";
-import { checkSettings, defaultSettings, formatAddress, type ServerSettings } from "./settings.js";
+import { formatAddress, type ServerSettings } from "./settings.js";
 
 /** Clients that are sent away come back after a random time of at most this, in ms (S24). */
 const DRAIN_JITTER_MS = 5000;
@@ -34,17 +36,16 @@ export interface ServerParts {
 }
 
 /**
- * Starts a server. Settings that are not given have their defaults.
+ * Starts a server. Settings that are not given, or are `undefined`, have their defaults.
  *
- * Rejects with a SettingError if they make no sense together, and with the error of `net` (EADDRINUSE, EACCES…) if it
+ * Rejects with a SettingError if one of them is not allowed or they make no sense together, and with the error of `net` (EADDRINUSE, EACCES…) if it
  * cannot listen; nothing is left running then.
  */
 export async function startServer(
   given: Partial<ServerSettings> = {},
   parts: ServerParts = {},
 ): Promise<RollcallServer> {
-  const settings: ServerSettings = { ...defaultSettings(), ...given };
-  checkSettings(settings);
+  const settings = resolveSettings(given);
   const log = pino({ level: settings.logLevel, base: { pid: process.pid } }, destination({ fd: 2, sync: true }));
   const onError = (error: unknown): void => log.error({ err: error }, "failed inside");
 
@@ -62,6 +63,7 @@ export async function startServer(
     source: engine,
     maxBacklogBytes: settings.readerBuffer,
     laggingTimeoutMs: settings.laggingTimeout,
+    paceOf: paceOf(settings),
     schedule: setImmediate,
     onDropped: (reader, { reason }) => {
       log.warn({ user: reader.userId, reason }, "reader dropped");

@@ -1,4 +1,8 @@
 import type { ListenAddress } from "../rpc/connections.js";
+import { CHANNEL_SETTINGS, type ChannelSettings, parseChannelSettings } from "./channel_settings.js";
+import { KIB, MIB, MINUTE, parseQuantity, SECOND, type Setting, SettingError } from "./setting.js";
+
+export { type Setting, SettingError } from "./setting.js";
 
 /** All settings of a server, in the units in which it computes: milliseconds, bytes, counts. */
 export interface ServerSettings {
@@ -18,6 +22,10 @@ export interface ServerSettings {
   readonly resumeBytes: number;
   readonly readerBuffer: number;
   readonly laggingTimeout: number;
+  readonly announceMax: number;
+  readonly interval: number;
+  /** By pattern: a channel's name, or `PREFIX*`. The most specific that fits counts. */
+  readonly channel: Readonly<Record<string, ChannelSettings>> | undefined;
   readonly drainTime: number;
   readonly maxStatePairs: number;
   readonly maxStateBytes: number;
@@ -25,27 +33,6 @@ export interface ServerSettings {
   readonly maxChannelsPerUser: number;
   readonly maxRequestBytes: number;
 }
-
-/** How a setting is written by a person, and what it may be. */
-export type SettingKind =
-  | { readonly kind: "address" }
-  | { readonly kind: "switch" }
-  | { readonly kind: "choice"; readonly choices: readonly string[] }
-  | { readonly kind: "duration" | "bytes" | "count"; readonly min: number; readonly max: number };
-
-/** One setting: a flag of `rollcall serve`, and a variable of its environment. */
-export type Setting = SettingKind & {
-  /** Without the dashes. */
-  readonly flag: string;
-  /** As a person would write it; `undefined`: off. */
-  readonly default: string | undefined;
-  readonly help: string;
-};
-
-const SECOND = 1000;
-const MINUTE = 60 * SECOND;
-const KIB = 1024;
-const MIB = 1024 * KIB;
 
 /** Every setting there is. Flags, environment, help and the checks are made from this table. */
 export const SETTINGS: Readonly<Record<keyof ServerSettings, Setting>> = {
@@ -164,6 +151,13 @@ export const SETTINGS: Readonly<Record<keyof ServerSettings, Setting>> = {
     default: "60s",
     help: "how long a reader may read nothing before it is dropped",
   },
+  ...CHANNEL_SETTINGS,
+  channel: {
+    flag: "channel",
+    kind: "channels",
+    default: undefined,
+    help: 'other settings for some channels: "lobby:*=announce_max:50,interval:5s"; again for more',
+  },
   drainTime: {
     flag: "drain-time",
     kind: "duration",
@@ -219,11 +213,6 @@ export function environmentName(setting: Setting): string {
   return `ROLLCALL_${setting.flag.toUpperCase().replaceAll("-", "_")}`;
 }
 
-/** A setting that a server cannot be started with. The message is one line for a person. */
-export class SettingError extends Error {
-  override readonly name = "SettingError";
-}
-
 /** Reads a setting as a person wrote it; throws a SettingError that says what is allowed. */
 export function parseSetting(setting: Setting, text: string): unknown {
   switch (setting.kind) {
@@ -235,6 +224,8 @@ export function parseSetting(setting: Setting, text: string): unknown {
       const chosen = parseChoice(setting, setting.choices, text);
       return setting.choices.includes("false") ? chosen === "true" : chosen;
     }
+    case "channels":
+      return parseChannelSettings(setting.flag, text);
     default:
       return parseQuantity(setting, text);
   }
@@ -293,39 +284,4 @@ function parseChoice(setting: Setting, choices: readonly string[], text: string)
     throw new SettingError(`--${setting.flag}: "${text}" is not one of ${choices.join(", ")}`);
   }
   return text;
-}
-
-const UNITS: Readonly<Record<string, ReadonlyMap<string, number>>> = {
-  duration: new Map(Object.entries({ ms: 1, s: SECOND, m: MINUTE, h: 60 * MINUTE })),
-  bytes: new Map(Object.entries({ "": 1, B: 1, KiB: KIB, MiB: MIB })),
-  count: new Map([["", 1]]),
-};
-
-/** What a quantity is counted in, at the least. */
-const WHOLE: Readonly<Record<string, string>> = { duration: "milliseconds", bytes: "bytes", count: "ones" };
-
-const EXAMPLES: Readonly<Record<string, string>> = { duration: "30s or 500ms", bytes: "65536 or 64KiB", count: "100" };
-
-function parseQuantity(setting: Setting & { min: number; max: number }, text: string): number {
-  const { flag, kind, min, max } = setting;
-  const match = /^(\d+(?:\.\d+)?)([A-Za-z]*)$/.exec(text);
-  const unit = text === "0" ? 1 : UNITS[kind]!.get(match?.[2] ?? "?");
-  if (!match || unit === undefined) {
-    throw new SettingError(`--${flag}: "${text}" is not a ${kind}, such as ${EXAMPLES[kind]}`);
-  }
-  const exact = Number(match[1]) * unit;
-  const value = Math.round(exact);
-  // 0.1 and its like are not what they look like to a computer.
-  if (Math.abs(exact - value) > 1e-6)
-    throw new SettingError(`--${flag}: ${text} is not a whole number of ${WHOLE[kind]}`);
-  if (value < min || value > max) {
-    throw new SettingError(`--${flag}: ${text} is out of range; allowed: ${show(kind, min)} to ${show(kind, max)}`);
-  }
-  return value;
-}
-
-function show(kind: string, value: number): string {
-  if (kind === "duration") return value % SECOND === 0 ? `${value / SECOND}s` : `${value}ms`;
-  if (kind === "bytes") return value % KIB === 0 ? `${value / KIB}KiB` : `${value}B`;
-  return String(value);
 }

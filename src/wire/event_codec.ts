@@ -1,8 +1,17 @@
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
-import type { ChannelCodec, EventCodec, Piece, SnapshotChunk, StateBytes, Terms } from "../fanout/ports.js";
+import type {
+  ChannelCodec,
+  EventCodec,
+  IntervalChanges,
+  Piece,
+  SnapshotChunk,
+  StateBytes,
+  Terms,
+} from "../fanout/ports.js";
 import type { ChannelId } from "../model/channel_id.js";
 import type { Delta, StateDelta } from "../model/delta.js";
 import type { UserState } from "../model/user_state.js";
+import { putRepeated, putVarint, repeatedSize, varintSize } from "./repeated_bytes.js";
 import { Scratch } from "./scratch.js";
 
 /*
@@ -18,7 +27,7 @@ const EVENTS = 1;
 const EVENT = { channel: 1, position: 2, time: 3, userId: 4 } as const;
 
 /** The fields of PresenceEvent's `oneof event`. */
-const KIND = { subscribed: 10, snapshot: 11, join: 13, leave: 14, timeout: 15, state: 16 } as const;
+const KIND = { subscribed: 10, snapshot: 11, interval: 12, join: 13, leave: 14, timeout: 15, state: 16 } as const;
 
 /** Encodes events as the contract has them. */
 export const eventCodec: EventCodec = {
@@ -81,26 +90,55 @@ class ProtoChannelCodec implements ChannelCodec {
     });
   }
 
+  /** Without a writer between, which would make an object and a second copy of every user's bytes. */
   snapshot({ users, revision, time, occupancy, last }: SnapshotChunk): Piece {
-    return this.#event(revision, time, "", KIND.snapshot, (writer) => {
-      for (const user of users) writer.tag(1, WireType.LengthDelimited).bytes(user);
+    const head = events.encode((writer) => this.#envelope(writer, revision, time));
+    const tail = events.encode((writer) => {
       if (last) writer.tag(2, WireType.Varint).bool(true);
       writer.tag(3, WireType.Varint).uint32(occupancy);
+    });
+    const body = repeatedSize(users) + tail.length;
+    const event = head.length + 1 + varintSize(body) + body;
+    const piece = Buffer.allocUnsafeSlow(1 + varintSize(event) + event);
+    piece[0] = (EVENTS << 3) | WireType.LengthDelimited;
+    let at = putVarint(piece, 1, event);
+    piece.set(head, at);
+    at += head.length;
+    piece[at] = (KIND.snapshot << 3) | WireType.LengthDelimited;
+    at = putVarint(piece, at + 1, body);
+    at = putRepeated(piece, at, 1, users);
+    piece.set(tail, at);
+    return piece;
+  }
+
+  interval({ joined, left, timedOut, changed, revision, time, occupancy }: IntervalChanges): Piece {
+    return this.#event(revision, time, "", KIND.interval, (writer) => {
+      for (const userId of joined) writer.tag(1, WireType.LengthDelimited).string(userId);
+      for (const userId of left) writer.tag(2, WireType.LengthDelimited).string(userId);
+      for (const userId of timedOut) writer.tag(3, WireType.LengthDelimited).string(userId);
+      for (const state of changed) writer.tag(4, WireType.LengthDelimited).bytes(state);
+      writer.tag(5, WireType.Varint).uint32(occupancy);
     });
   }
 
   #event(revision: number, time: number, userId: string, kind: number, body: (writer: BinaryWriter) => void): Piece {
     return events.encode((writer) => {
-      writer.tag(EVENTS, WireType.LengthDelimited).fork().raw(this.#channel);
-      writer.tag(EVENT.position, WireType.LengthDelimited).fork().raw(this.#epoch);
-      if (revision !== 0) writer.tag(2, WireType.Varint).uint64(revision);
-      writer.join();
-      writeTime(writer, EVENT.time, time);
+      writer.tag(EVENTS, WireType.LengthDelimited).fork();
+      this.#envelope(writer, revision, time);
       if (userId !== "") writer.tag(EVENT.userId, WireType.LengthDelimited).string(userId);
       writer.tag(kind, WireType.LengthDelimited).fork();
       body(writer);
       writer.join().join();
     });
+  }
+
+  /** Where and when it happened. */
+  #envelope(writer: BinaryWriter, revision: number, time: number): void {
+    writer.raw(this.#channel);
+    writer.tag(EVENT.position, WireType.LengthDelimited).fork().raw(this.#epoch);
+    if (revision !== 0) writer.tag(2, WireType.Varint).uint64(revision);
+    writer.join();
+    writeTime(writer, EVENT.time, time);
   }
 }
 

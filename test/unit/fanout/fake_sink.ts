@@ -68,7 +68,10 @@ export class FakeSink implements Sink {
     return this.responses.splice(0).flatMap(({ events }) => events);
   }
 
-  /** Takes the events in short: `SUBSCRIBED 0`, `SNAPSHOT 3 ann bob`, `join bob 4`, `state ann 5 mood=fine`. */
+  /**
+   * Takes the events in short: `SUBSCRIBED 0`, `SNAPSHOT 3 ann bob`, `join bob 4`, `state ann 5 mood=fine`, `INTERVAL 9
+   * +cid -bob ?dan ann mood=fine of 2` (who joined, left, was lost, changed).
+   */
   told(): string[] {
     return this.take().map(inShort);
   }
@@ -90,6 +93,16 @@ function inShort({ event, userId, position }: PresenceEvent): string {
     }
     case "remoteStateChanged":
       return `state ${userId} ${revision}${pairs(event.value.state!.states)}`;
+    case "interval": {
+      const { joined, left, timedOut, changed, occupancy } = event.value;
+      const lists = [
+        ...joined.map((user) => `+${user}`),
+        ...left.map((user) => `-${user}`),
+        ...timedOut.map((user) => `?${user}`),
+        ...changed.map(({ userId, states }) => `${userId}${pairs(states)}`),
+      ];
+      return ["INTERVAL", revision, ...lists, `of ${occupancy}`].join(" ");
+    }
     default:
       return `${event.case?.replace("remote", "").toLowerCase()} ${userId} ${revision}`;
   }

@@ -36,6 +36,7 @@ describe("fanout: following an engine that is far away", () => {
       source,
       maxBacklogBytes: 100_000,
       laggingTimeoutMs: 60_000,
+      paceOf: () => ({ announceMax: 500, intervalMs: 1000 }),
       schedule: (flush) => flushes.push(flush),
       onDropped: (reader, error) => dropped.push([reader, error]),
     });

@@ -157,7 +157,7 @@ describe("fanout: the hub", () => {
     );
     stage.leave("user 0");
     stage.set("user 39", { big: "" });
-    stage.flush();
+    stage.settle();
     assert.deepEqual(sink.told(), []);
     sink.drain(1);
     assert.equal(sink.take().length, 1);
@@ -185,7 +185,7 @@ describe("fanout: the hub", () => {
     const { reader } = stage.subscribe("ann", { sink });
     stage.flush();
     for (let i = 0; i < 40; i++) stage.leave(`user ${i}`);
-    stage.flush();
+    stage.settle();
     sink.take();
     sink.drain();
     assert.equal(reader.state, "resyncing");

@@ -15,7 +15,18 @@ function chunksOf(sizes: readonly number[]) {
     const state = { userId: `user ${i}`, states: { value: "x".repeat(size) }, revision: 2 ** 53 - 1 };
     return encodeUserState({ ...state, updateTime: 1e13, joinTime: 1e13 });
   });
-  const snapshot = new SharedSnapshot(codec, users, 2 ** 53 - 1, users.length, 1e13);
+  const stateBytes = (index: number) => users[index]!;
+  const revision = 2 ** 53 - 1;
+  const maxChunkBytes = MAX_CHUNK_BYTES;
+  const snapshot = new SharedSnapshot({
+    codec,
+    occupancy: users.length,
+    stateBytes,
+    revision,
+    time: 1e13,
+    maxChunkBytes,
+  });
+  while (!snapshot.isComplete) snapshot.build();
   const pieces: Uint8Array[] = [];
   for (let piece = snapshot.chunk(0); piece; piece = snapshot.chunk(pieces.length)) pieces.push(piece);
   const bodies = pieces.map((piece) => {

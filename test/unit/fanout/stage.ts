@@ -50,6 +50,7 @@ export class Stage {
       source: this.engine,
       maxBacklogBytes: 262_144,
       laggingTimeoutMs: 60_000,
+      paceOf: () => ({ announceMax: 500, intervalMs: 1000 }),
       schedule: (flush) => this.#flushes.push(flush),
       onDropped: (reader) => this.dropped.push(reader),
       ...options,
@@ -109,5 +110,10 @@ export class Stage {
     const flushes = this.#flushes.splice(0);
     for (const flush of flushes) flush();
     return flushes.length > 0;
+  }
+
+  /** Turn by turn, until the hub has nothing more to do: what takes several turns is done then. */
+  settle(): void {
+    while (this.flush());
   }
 }

@@ -80,6 +80,25 @@ for (const [name, open] of WAYS) {
       assert.deepEqual(received, ["for all", "for all", "plain", ""]);
     });
 
+    it("delivers large messages as they are, among small ones, the same memory again and again", async () => {
+      const received: Buffer[] = [];
+      responses.on("data", (message: Buffer) => received.push(message));
+      const large = [70_000, 256 * 1024, 64 * 1024].map((size, i) => Buffer.alloc(size, `large ${i}`));
+      const sent = [large[0]!, Buffer.from("small"), large[1]!, large[2]!, large[1]!, large[0]!, Buffer.from("end")];
+      for (const message of sent) {
+        const drained = deferred();
+        sink.onDrain = drained.resolve;
+        if (!sink.write(message)) await within("room", drained.promise);
+      }
+      sink.end(undefined);
+      await once(responses, "status");
+      assert.deepEqual(
+        received.map((message) => message.length),
+        sent.map((message) => message.length),
+      );
+      assert.ok(received.every((message, i) => message.equals(sent[i]!)));
+    });
+
     it("ends with an error and its details", async () => {
       responses.resume();
       sink.write(Buffer.from("one"));

@@ -72,6 +72,7 @@ export class World {
       source: engine,
       maxBacklogBytes: 262_144,
       laggingTimeoutMs: 60_000,
+      paceOf: () => ({ announceMax: 500, intervalMs: 1000 }),
       schedule: (flush) => this.#flushes.push(flush),
       onDropped: (reader) => this.service.readerDropped(reader),
     });

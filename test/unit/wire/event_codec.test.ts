@@ -146,6 +146,32 @@ describe("wire: events, as the generated types read them", () => {
     },
   );
 
+  const users = fc.array(userId, { maxLength: 4 });
+
+  property(
+    "INTERVAL",
+    [channel, text, users, users, users, fc.array(userState, { maxLength: 5 }), occupancy, revision, time],
+    (channel, epoch, joined, left, timedOut, states, occupancy, revision, time) => {
+      const changed = states.map(encodeUserState);
+      const changes = { joined, left, timedOut, changed, revision, time, occupancy };
+      means(eventCodec.forChannel(channel, epoch).interval(changes), {
+        ...envelope(channel, epoch, revision, time),
+        userId: "",
+        event: {
+          case: "interval",
+          value: {
+            $typeName: "presence.v1.Interval",
+            joined,
+            left,
+            timedOut,
+            changed: states.map(fromUserState),
+            occupancy,
+          },
+        },
+      });
+    },
+  );
+
   property("pieces side by side are one message of all of them", [channel, fc.array(userId)], (channel, users) => {
     const codec = eventCodec.forChannel(channel, "e");
     const pieces = users.map((userId, i) =>
