@@ -1,7 +1,8 @@
 import { create, toBinary } from "@bufbuild/protobuf";
-import { DurationSchema } from "@bufbuild/protobuf/wkt";
+import { DurationSchema, durationFromMs } from "@bufbuild/protobuf/wkt";
 import { ChannelType } from "../../gen/presence/v1/presence_pb.js";
 import {
+  HeartbeatRequestSchema,
   JoinChannelRequestSchema,
   SetStateRequestSchema,
   SubscribePresenceRequestSchema,
@@ -13,6 +14,7 @@ export const PATH = {
   setState: "/presence.v1.PresenceService/SetState",
   subscribe: "/presence.v1.PresenceService/SubscribePresence",
   join: "/presence.v1.PresenceService/JoinChannel",
+  heartbeat: "/presence.v1.PresenceService/Heartbeat",
   /** Takes any bytes, does nothing and answers with an empty message; the grpc-js baseline has it. */
   nothing: "/bench.Baseline/Nothing",
 } as const;
@@ -67,4 +69,10 @@ export function joinCall(channel: string, userId: string): Buffer {
     ttl: create(DurationSchema, { seconds: 300n }),
   });
   return Buffer.from(toBinary(JoinChannelRequestSchema, request));
+}
+
+/** A HeartbeatRequest that lets each of these leases live for so long. */
+export function heartbeatCall(sessionIds: string[], ttlMs: number): Buffer {
+  const request = create(HeartbeatRequestSchema, { sessionIds, ttl: durationFromMs(ttlMs) });
+  return Buffer.from(toBinary(HeartbeatRequestSchema, request));
 }

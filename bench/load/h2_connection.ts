@@ -23,6 +23,8 @@ const ACK = 0x1;
 const PADDED = 0x8;
 const CANCEL = 8;
 const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+/** The largest frame that a server takes unless it says otherwise. */
+const MAX_FRAME = 16_384;
 const MAX_WINDOW = 0x7fffffff;
 const FIRST_WINDOW = 65_535;
 const TOP_UP = 1 << 29;
@@ -98,13 +100,23 @@ export class H2Connection {
     const length = 5 + message.length;
     this.#sendWindow -= length;
     if (this.#sendWindow < 0) throw new Error("the bench sent more than the server's window allows");
-    const frames = Buffer.allocUnsafe(9 + block.length + 9 + length);
+    const dataFrames = Math.ceil(length / MAX_FRAME);
+    const frames = Buffer.allocUnsafe(9 + block.length + 9 * dataFrames + length);
     let at = frameHeader(frames, 0, block.length, FRAME.headers, END_HEADERS, id);
     at += block.copy(frames, at);
-    at = frameHeader(frames, at, length, FRAME.data, halfClose ? END_STREAM : 0, id);
-    frames[at] = 0;
-    frames.writeUInt32BE(message.length, at + 1);
-    message.copy(frames, at + 5);
+    let sent = -5;
+    for (let left = length; left > 0; left -= MAX_FRAME) {
+      const size = Math.min(left, MAX_FRAME);
+      at = frameHeader(frames, at, size, FRAME.data, halfClose && size === left ? END_STREAM : 0, id);
+      const end = at + size;
+      if (sent < 0) {
+        frames[at] = 0;
+        at = frames.writeUInt32BE(message.length, at + 1);
+        sent = 0;
+      }
+      sent += message.copy(frames, at, sent, sent + end - at);
+      at = end;
+    }
     this.#out.push(frames);
     return id;
   }

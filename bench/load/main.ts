@@ -5,6 +5,7 @@ import { nats, redis, socketIo } from "./dialects.js";
 import { EtcdLoad } from "./etcd_load.js";
 import { type Fired, type FireOrder, fire, type SteadyOrder, steady } from "./fire.js";
 import { bringIn, type IdleOrder } from "./idle.js";
+import { type LeaseOrder, Leases, type RenewOrder } from "./leases.js";
 import type { Load, Plan } from "./load.js";
 import { PresenceLoad } from "./presence_load.js";
 import { Sockets } from "./sockets.js";
@@ -21,6 +22,8 @@ export interface LoadCalls {
   gather(plan: CrowdPlan): Promise<void>;
   enter(part: Part, count: number, atOnce: number): Promise<Entered>;
   bringIn(order: IdleOrder): Promise<number>;
+  takeLeases(order: LeaseOrder): Promise<void>;
+  renew(order: RenewOrder): Promise<number>;
   /** Closes all connections and forgets all counts, for the next sample. */
   leave(): void;
 }
@@ -44,6 +47,7 @@ function serveLoad(): LoadCalls {
   const sockets = new Sockets();
   let load: Load | undefined;
   let crowd: Crowd | undefined;
+  let leases: Leases | undefined;
   return {
     open: async (plan) => {
       load = loadFor(plan, sockets);
@@ -60,10 +64,15 @@ function serveLoad(): LoadCalls {
     },
     enter: (part, count, atOnce) => crowd!.enter(part, count, atOnce),
     bringIn: (order) => bringIn(order, sockets),
+    takeLeases: async (order) => {
+      leases = await Leases.take(order, sockets);
+    },
+    renew: (order) => leases!.renew(order),
     leave: () => {
       sockets.closeAll();
       load = undefined;
       crowd = undefined;
+      leases = undefined;
     },
   };
 }

@@ -1,5 +1,6 @@
 import { EMPTY_CHANNELS } from "./empty_channels.js";
 import { FAN_OUTS } from "./fan_outs.js";
+import { HEARTBEAT } from "./heartbeat.js";
 import { IDLE_MEMBERS } from "./idle_members.js";
 import { IDLE_READER } from "./idle_reader.js";
 import { JOIN_GROWTH } from "./join_growth.js";
@@ -13,6 +14,7 @@ export const SHAPES: readonly Shape[] = [
   ...FAN_OUTS,
   STEADY,
   UNARY,
+  HEARTBEAT,
   JOIN_STORM,
   JOIN_GROWTH,
   IDLE_READER,

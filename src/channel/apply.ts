@@ -3,7 +3,7 @@ import { checkWholeState, type Limits } from "../model/limits.js";
 import { NO_STATES, pairCount, type States, type UserState, unseenState } from "../model/user_state.js";
 import type { Instant } from "../time/clock.js";
 import type { Command, Join, RemoveStates, SetStates } from "./command.js";
-import { isDetached, type Member, type Pending, type Session } from "./member.js";
+import { isDetached, type LeaseSession, type Member, type Pending, type Session } from "./member.js";
 
 /** What the rules of a channel depend on. */
 export interface Rules {
@@ -87,13 +87,17 @@ export function apply(member: Member, command: Command, now: Instant, rules: Rul
   return draft.outcome();
 }
 
+/** Most commands change nothing that others hear of; a list of its own is for those that do. */
+const NO_CHANGES: readonly Change[] = [];
+const NO_ENDED: readonly EndedSession[] = [];
+
 class Draft {
   #sessions: readonly Session[];
   #pending: Pending | undefined;
   /** The whole state while present; `undefined` while not. */
   #states: States | undefined;
-  readonly #changes: Change[] = [];
-  readonly #ended: EndedSession[] = [];
+  #changes: readonly Change[] = NO_CHANGES;
+  #ended: readonly EndedSession[] = NO_ENDED;
   #joined: Outcome["joined"];
 
   constructor(
@@ -196,10 +200,12 @@ class Draft {
   }
 
   renew(sessionId: string, ttlMs: number | undefined): void {
-    const lease = this.#sessions.find(({ id }) => id === sessionId);
+    const index = this.#sessions.findIndex(({ id }) => id === sessionId);
+    const lease = this.#sessions[index];
     if (lease?.kind !== "lease") throw sessionNotFound(sessionId);
-    const renewed = ttlMs ?? lease.ttlMs;
-    this.#replaceSession(lease, { ...lease, ttlMs: renewed, deadline: this.now.tick + renewed });
+    const sessions = this.#sessions.slice();
+    sessions[index] = newLease(lease.id, ttlMs ?? lease.ttlMs, this.now.tick);
+    this.#sessions = sessions;
   }
 
   set(command: SetStates): void {
@@ -266,7 +272,7 @@ class Draft {
     const states = { ...this.#pending?.states, ...initialStates };
     checkWholeState(states, this.rules.limits);
     this.#pending = undefined;
-    this.#changes.push({ kind: "join" });
+    this.#change({ kind: "join" });
     this.#states = NO_STATES;
     if (pairCount(states) > 0) this.#announceState(NO_STATES, states);
   }
@@ -283,7 +289,7 @@ class Draft {
   #announceState(previous: States, next: States): void {
     const changedKeys = Object.keys(next).filter((key) => !Object.hasOwn(previous, key) || previous[key] !== next[key]);
     const removedKeys = Object.keys(previous).filter((key) => !Object.hasOwn(next, key));
-    this.#changes.push({
+    this.#change({
       kind: "state",
       states: next,
       changedKeys: changedKeys.sort(),
@@ -294,15 +300,14 @@ class Draft {
 
   #departIfUnseen(kind: "leave" | "timeout"): void {
     if (this.#states === undefined || this.#sessions.some((session) => !session.quiet)) return;
-    this.#changes.push({ kind });
+    this.#change({ kind });
     this.#states = undefined;
   }
 
   #newSession(command: Join, old: Session | undefined): Session {
     const { session } = command;
     if (session.kind === "lease") {
-      const deadline = this.now.tick + session.ttlMs;
-      return { kind: "lease", id: command.sessionId, quiet: false, ttlMs: session.ttlMs, deadline };
+      return newLease(command.sessionId, session.ttlMs, this.now.tick);
     }
     return {
       kind: "stream",
@@ -316,12 +321,20 @@ class Draft {
 
   #end(session: Session, why: EndedSession["why"]): void {
     const attachment = session.kind === "stream" ? session.attachment : undefined;
-    this.#ended.push({ sessionId: session.id, attachment, why });
+    this.#ended = [...this.#ended, { sessionId: session.id, attachment, why }];
+  }
+
+  #change(change: Change): void {
+    this.#changes = [...this.#changes, change];
   }
 
   #replaceSession(old: Session, next: Session): void {
     this.#sessions = this.#sessions.map((session) => (session === old ? next : session));
   }
+}
+
+function newLease(id: string, ttlMs: number, tick: number): LeaseSession {
+  return { kind: "lease", id, quiet: false, ttlMs, deadline: tick + ttlMs };
 }
 
 function sessionNotFound(sessionId: string | undefined): PresenceError {

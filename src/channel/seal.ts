@@ -18,6 +18,8 @@ export interface Sealed {
   readonly head: Head;
 }
 
+const NO_DELTAS: readonly Delta[] = [];
+
 /**
  * Gives the changes of an outcome their revisions, times and occupancies, after `head`, at `wall` (ms since 1970).
  *
@@ -25,8 +27,12 @@ export interface Sealed {
  * other users' changes while `apply` does not: two users of a channel never conflict.
  */
 export function seal(before: Member, outcome: Outcome, head: Head, wall: number): Sealed {
-  let { revision, occupancy } = head;
+  const { sessions, pending } = outcome;
   let { presence } = before;
+  if (outcome.changes.length === 0) {
+    return { member: { userId: before.userId, sessions, presence, pending }, deltas: NO_DELTAS, head };
+  }
+  let { revision, occupancy } = head;
   const deltas: Delta[] = [];
   for (const change of outcome.changes) {
     revision += 1;
@@ -47,7 +53,6 @@ export function seal(before: Member, outcome: Outcome, head: Head, wall: number)
         deltas.push({ kind: change.kind, ...base });
     }
   }
-  const { sessions, pending } = outcome;
   return { member: { userId: before.userId, sessions, presence, pending }, deltas, head: { revision, occupancy } };
 }
 

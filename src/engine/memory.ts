@@ -20,6 +20,7 @@ import type {
   StopWatching,
   UserPlace,
 } from "./engine.js";
+import { Roster } from "./roster.js";
 
 /** Settings of the memory engine. */
 export interface MemoryEngineOptions {
@@ -38,11 +39,18 @@ interface Channel {
   readonly epoch: string;
   head: Head;
   /** Everybody of whom something is known. */
-  readonly members: Map<string, Member>;
+  readonly members: Map<string, Entry>;
   /** Who is present, in the order of joining. */
-  readonly present: Map<string, UserState>;
+  readonly roster: Roster;
   readonly log: DeltaLog;
   readonly watchers: Set<(deltas: readonly Delta[]) => void>;
+}
+
+/** What is known of one user in one channel. */
+interface Entry {
+  member: Member;
+  /** The same for all the user's entries; here, so that it need not be looked for. */
+  readonly user: User;
 }
 
 /** What a user has over all channels. */
@@ -61,6 +69,8 @@ export class MemoryEngine implements Engine {
   readonly #users = new Map<string, User>();
   readonly #sessions = new Map<string, SessionPlace>();
   readonly #emptied: Deadlines<ChannelKey>;
+  /** The channel that was asked for last, and by which id. */
+  #recent: { readonly id: ChannelId; readonly channel: Channel } | undefined;
   #present = 0;
   #lastUserVersion = 0;
 
@@ -69,8 +79,9 @@ export class MemoryEngine implements Engine {
   }
 
   read(channel: ChannelId, userId: string): MemberRecord {
-    const member = this.#channels.get(channelKey(channel))?.members.get(userId);
-    const user = this.#users.get(userId);
+    const entry = this.#find(channel)?.members.get(userId);
+    const user = entry ? entry.user : this.#users.get(userId);
+    const member = entry?.member;
     const here = member ?? stranger(userId);
     return {
       member: here,
@@ -85,53 +96,57 @@ export class MemoryEngine implements Engine {
 
   commit({ channel: id, read, outcome, wall, dependsOnElsewhere }: Commit): Committed | "conflict" {
     const { userId } = read.member;
-    const key = channelKey(id);
-    if (this.#channels.get(key)?.members.get(userId) !== read.version) return "conflict";
-    if (dependsOnElsewhere && (this.#users.get(userId)?.version ?? 0) !== read.userVersion) return "conflict";
+    const found = this.#find(id);
+    const entry = found?.members.get(userId);
+    if (entry?.member !== read.version) return "conflict";
+    if (dependsOnElsewhere) {
+      const user = entry ? entry.user : this.#users.get(userId);
+      if ((user?.version ?? 0) !== read.userVersion) return "conflict";
+    }
 
-    const channel = this.#channels.get(key) ?? this.#open(id, key);
+    const channel = found ?? this.#open(id);
     const { member, deltas, head } = seal(read.member, outcome, channel.head, wall);
     this.#present += head.occupancy - channel.head.occupancy;
     channel.head = head;
-    this.#store(channel, read.member, member);
+    this.#store(channel, entry, read.member, member);
     if (deltas.length > 0) {
       for (const delta of deltas) channel.log.append(delta);
       for (const onDeltas of channel.watchers) onDeltas(deltas);
     }
-    return { member, deltas, ...summaryOf(channel) };
+    const { epoch } = channel;
+    return { member, deltas, position: { epoch, revision: head.revision }, occupancy: head.occupancy };
   }
 
   summary(channel: ChannelId): ChannelSummary {
-    const found = this.#channels.get(channelKey(channel));
+    const found = this.#find(channel);
     return found ? summaryOf(found) : { position: { epoch: "", revision: 0 }, occupancy: 0 };
   }
 
   snapshot(channel: ChannelId): ChannelSnapshot {
-    const found = this.#channels.get(channelKey(channel));
-    return { ...this.summary(channel), users: found ? [...found.present.values()] : [] };
+    const users: UserState[] = [];
+    const found = this.#find(channel);
+    if (found) for (const [userId] of found.roster.after(0)) users.push(stateOf(found, userId));
+    return { ...this.summary(channel), users };
   }
 
   page(channel: ChannelId, after: number, limit: number): MemberPage {
-    const found = this.#channels.get(channelKey(channel));
+    const found = this.#find(channel);
     const users: UserState[] = [];
     let last = after;
-    let more = false;
-    for (const [userId, state] of found?.present ?? []) {
-      const { joinRevision } = found!.members.get(userId)!.presence!;
-      if (joinRevision <= after) continue;
+    let next: number | undefined;
+    for (const [userId, joinRevision] of found?.roster.after(after) ?? []) {
       if (users.length === limit) {
-        more = true;
+        next = last;
         break;
       }
-      users.push(state);
+      users.push(stateOf(found!, userId));
       last = joinRevision;
     }
-    return { ...this.summary(channel), users, next: more ? last : undefined };
+    return { ...this.summary(channel), users, next };
   }
 
   watch(id: ChannelId, onDeltas: (deltas: readonly Delta[]) => void): StopWatching {
-    const key = channelKey(id);
-    const channel = this.#channels.get(key) ?? this.#open(id, key);
+    const channel = this.#find(id) ?? this.#open(id);
     channel.watchers.add(onDeltas);
     this.#scheduleForgetting(channel);
     return () => {
@@ -141,7 +156,7 @@ export class MemoryEngine implements Engine {
   }
 
   replay(channel: ChannelId, from: Position): readonly Delta[] | undefined {
-    const found = this.#channels.get(channelKey(channel));
+    const found = this.#find(channel);
     if (found?.epoch !== from.epoch || from.revision > found.head.revision) return undefined;
     return found.log.after(from.revision, found.head.revision);
   }
@@ -149,7 +164,7 @@ export class MemoryEngine implements Engine {
   placesOf(userId: string): readonly UserPlace[] {
     const channels = [...(this.#users.get(userId)?.channels ?? [])];
     channels.sort((a, b) => (a.key < b.key ? -1 : 1));
-    return channels.map(({ id, members }) => ({ channel: id, member: members.get(userId)! }));
+    return channels.map(({ id, members }) => ({ channel: id, member: members.get(userId)!.member }));
   }
 
   findSession(sessionId: string): SessionPlace | undefined {
@@ -163,19 +178,29 @@ export class MemoryEngine implements Engine {
   close(): void {
     this.#emptied.clear();
     this.#channels.clear();
+    this.#recent = undefined;
     this.#users.clear();
     this.#sessions.clear();
     this.#present = 0;
   }
 
-  #open(id: ChannelId, key: ChannelKey): Channel {
+  /** The channel, if anything is known of it. Asked twice for each commit, with one and the same id. */
+  #find(id: ChannelId): Channel | undefined {
+    if (this.#recent?.id === id) return this.#recent.channel;
+    const channel = this.#channels.get(channelKey(id));
+    this.#recent = channel && { id, channel };
+    return channel;
+  }
+
+  #open(id: ChannelId): Channel {
+    const key = channelKey(id);
     const channel: Channel = {
       id,
       key,
       epoch: this.options.newEpoch(),
       head: { revision: 0, occupancy: 0 },
       members: new Map(),
-      present: new Map(),
+      roster: new Roster(),
       log: new DeltaLog(this.options.log),
       watchers: new Set(),
     };
@@ -183,24 +208,34 @@ export class MemoryEngine implements Engine {
     return channel;
   }
 
-  #store(channel: Channel, before: Member, after: Member): void {
-    const { userId } = after;
-    if (isForgettable(after)) channel.members.delete(userId);
-    else channel.members.set(userId, after);
-
-    if (after.presence?.joinRevision !== before.presence?.joinRevision) channel.present.delete(userId);
-    if (after.presence) channel.present.set(userId, after.presence.state);
-
-    this.#indexSessions(channel, before, after);
+  #store(channel: Channel, entry: Entry | undefined, before: Member, after: Member): void {
+    const [was, is] = [before.presence?.joinRevision, after.presence?.joinRevision];
+    if (was !== is) {
+      if (was !== undefined) channel.roster.remove(was);
+      if (is !== undefined) channel.roster.add(after.userId, is);
+    }
+    if (before.sessions !== after.sessions) this.#indexSessions(channel, before, after);
     this.#indexUser(channel, before, after);
-    this.#scheduleForgetting(channel);
+
+    if (isForgettable(after)) {
+      channel.members.delete(after.userId);
+      this.#scheduleForgetting(channel);
+    } else if (entry) {
+      entry.member = after;
+    } else {
+      channel.members.set(after.userId, { member: after, user: this.#users.get(after.userId)! });
+      this.#scheduleForgetting(channel);
+    }
   }
 
   #indexSessions(channel: Channel, before: Member, after: Member): void {
-    if (before.sessions === after.sessions) return;
-    const place = { channel: channel.id, userId: after.userId };
-    for (const { id } of before.sessions) this.#sessions.delete(id);
-    for (const { id } of after.sessions) this.#sessions.set(id, place);
+    for (const { id } of before.sessions) {
+      if (!after.sessions.some((session) => session.id === id)) this.#sessions.delete(id);
+    }
+    for (const { id } of after.sessions) {
+      if (before.sessions.some((session) => session.id === id)) continue;
+      this.#sessions.set(id, { channel: channel.id, userId: after.userId });
+    }
   }
 
   #indexUser(channel: Channel, before: Member, after: Member): void {
@@ -230,7 +265,13 @@ export class MemoryEngine implements Engine {
 
   #forget(key: ChannelKey): void {
     this.#channels.delete(key);
+    this.#recent = undefined;
   }
+}
+
+/** The state of a user who is present. */
+function stateOf({ members }: Channel, userId: string): UserState {
+  return members.get(userId)!.member.presence!.state;
 }
 
 function summaryOf(channel: Channel): ChannelSummary {

@@ -1,12 +1,13 @@
 import { apply, type EndedSession, type Outcome, type Rules } from "../channel/apply.js";
 import type { Command } from "../channel/command.js";
 import { type Member, nextDeadline } from "../channel/member.js";
-import type { Committed, Engine, MemberRecord } from "../engine/engine.js";
+import type { Committed, Engine, MaybePromise, MemberRecord } from "../engine/engine.js";
 import { type ChannelId, type ChannelKey, type ChannelType, channelKey } from "../model/channel_id.js";
 import { PresenceError } from "../model/errors.js";
 import type { Position } from "../model/position.js";
 import type { Clock } from "../time/clock.js";
 import { Deadlines } from "../time/deadlines.js";
+import { andThen } from "./at_once.js";
 
 /** How often a commit that meets other writers is tried before the engine counts as out of service. */
 const MAX_TRIES = 32;
@@ -17,6 +18,15 @@ export interface Result {
   readonly outcome: Outcome;
   readonly position: Position;
   readonly occupancy: number;
+}
+
+/** A command on its way. */
+interface Task {
+  readonly key: string;
+  readonly channel: ChannelId;
+  readonly userId: string;
+  readonly command: Command;
+  readonly onCommitted: (result: Result) => void;
 }
 
 /** What the members need. */
@@ -39,58 +49,40 @@ const RETRY_DEADLINE_MS = 1000;
  */
 export class Members {
   readonly #deadlines: Deadlines<string>;
-  /** Members for whom a command is being carried out, and who waits for its end. */
+  /** Members for whom a command is being carried out in this very call, the outermost first. Rarely more than one. */
+  readonly #inHand: string[] = [];
+  /** Members for whom an answer of the engine is waited for, and who waits for the end of that command. */
   readonly #turns = new Map<string, (() => void)[]>();
 
   constructor(private readonly options: MembersOptions) {
     this.#deadlines = new Deadlines(options.clock, (key) => this.#expire(key));
   }
 
-  /**
-   * Carries out one command; throws a PresenceError, with nothing changed, if the rules refuse it. `onCommitted` is
-   * called at once, before anybody can build on the commit.
-   *
-   * One at a time for a member: where an engine's answers overtake each other, so would what is made of them here.
-   */
+  /** As `start`, for whoever waits anyhow. */
   async run(
     channel: ChannelId,
     userId: string,
     command: Command,
-    onCommitted: (result: Result) => void = () => {},
+    onCommitted: (result: Result) => void = ignore,
   ): Promise<Result> {
-    const key = memberKey(channelKey(channel), userId);
-    for (let waiting = this.#turns.get(key); waiting; waiting = this.#turns.get(key)) await nextTurn(waiting);
-    const waiting: (() => void)[] = [];
-    this.#turns.set(key, waiting);
-    try {
-      const { engine, clock, rules } = this.options;
-      for (let tries = 0; tries < MAX_TRIES; tries++) {
-        // An engine that answers at once is not waited for: each wait is a promise more.
-        const reading = engine.read(channel, userId);
-        const read = reading instanceof Promise ? await reading : reading;
-        const now = clock.now();
-        const outcome = apply(read.member, command, now, rules, read.elsewhere);
-        if (outcome.unchanged) {
-          return { member: read.member, outcome, ...(await engine.summary(channel)) };
-        }
-        const dependsOnElsewhere =
-          outcome.pending !== read.member.pending || (command.kind === "join" && read.member.sessions.length === 0);
-        const committing = engine.commit({ channel, read, outcome, wall: now.wall, dependsOnElsewhere });
-        const committed = committing instanceof Promise ? await committing : committing;
-        if (committed !== "conflict") {
-          this.#committed(key, read, committed);
-          for (const ended of outcome.ended) this.options.onEnded(ended);
-          const { member, position, occupancy } = committed;
-          const result = { member, outcome, position, occupancy };
-          onCommitted(result);
-          return result;
-        }
-      }
-      throw new PresenceError("PRESENCE_OUT_OF_SERVICE", "too many others write the same state", { retryAfterMs: 100 });
-    } finally {
-      this.#turns.delete(key);
-      for (const go of waiting) go();
-    }
+    return await this.start(channel, userId, command, onCommitted);
+  }
+
+  /**
+   * Carries out one command: at once, without a promise, where the engine answers at once and nobody is before it. Throws
+   * a PresenceError (or rejects with it), with nothing changed, if the rules refuse it. `onCommitted` is called at once,
+   * before anybody can build on the commit.
+   *
+   * One at a time for a member, in the order of the calls: where an engine's answers overtake each other, so would what
+   * is made of them here.
+   */
+  start(
+    channel: ChannelId,
+    userId: string,
+    command: Command,
+    onCommitted: (result: Result) => void = ignore,
+  ): MaybePromise<Result> {
+    return this.#start({ key: memberKey(channelKey(channel), userId), channel, userId, command, onCommitted });
   }
 
   /** Stops waiting for deadlines. */
@@ -98,9 +90,87 @@ export class Members {
     this.#deadlines.clear();
   }
 
-  #committed(key: string, read: MemberRecord, { member }: Committed): void {
-    const next = nextDeadline(member);
-    if (next !== nextDeadline(read.member)) this.#deadlines.set(key, next);
+  #start(task: Task): MaybePromise<Result> {
+    const { key } = task;
+    // Asked for in the midst of the same member's command, which is over before a promise gets its turn.
+    if (this.#inHand.includes(key)) return Promise.resolve().then(() => this.#start(task));
+    const before = this.#turns.size > 0 ? this.#turns.get(key) : undefined;
+    if (before) return nextTurn(before).then(() => this.#start(task));
+    this.#inHand.push(key);
+    try {
+      const result = this.#try(task, MAX_TRIES);
+      return result instanceof Promise ? this.#keepTurn(key, result) : result;
+    } finally {
+      this.#inHand.pop();
+    }
+  }
+
+  /** Reads, and goes on at once if the engine answers at once: each wait is a promise more, and a closure. */
+  #try(task: Task, triesLeft: number): MaybePromise<Result> {
+    if (triesLeft === 0) {
+      throw new PresenceError("PRESENCE_OUT_OF_SERVICE", "too many others write the same state", { retryAfterMs: 100 });
+    }
+    const reading = this.options.engine.read(task.channel, task.userId);
+    if (reading instanceof Promise) return reading.then((read) => this.#apply(task, triesLeft, read));
+    return this.#apply(task, triesLeft, reading);
+  }
+
+  #apply(task: Task, triesLeft: number, read: MemberRecord): MaybePromise<Result> {
+    const { engine, clock, rules } = this.options;
+    const { channel, command } = task;
+    const { member } = read;
+    const now = clock.now();
+    const outcome = apply(member, command, now, rules, read.elsewhere);
+    if (outcome.unchanged) {
+      this.#watchDeadline(task, member, member);
+      return andThen(engine.summary(channel), ({ position, occupancy }) => ({ member, outcome, position, occupancy }));
+    }
+    const dependsOnElsewhere =
+      outcome.pending !== member.pending || (command.kind === "join" && member.sessions.length === 0);
+    const committing = engine.commit({ channel, read, outcome, wall: now.wall, dependsOnElsewhere });
+    if (committing instanceof Promise) {
+      return committing.then((committed) => this.#finish(task, triesLeft, read, outcome, committed));
+    }
+    return this.#finish(task, triesLeft, read, outcome, committing);
+  }
+
+  #finish(
+    task: Task,
+    triesLeft: number,
+    read: MemberRecord,
+    outcome: Outcome,
+    committed: Committed | "conflict",
+  ): MaybePromise<Result> {
+    if (committed === "conflict") return this.#try(task, triesLeft - 1);
+    const { member, position, occupancy } = committed;
+    this.#watchDeadline(task, read.member, member);
+    for (const ended of outcome.ended) this.options.onEnded(ended);
+    const result = { member, outcome, position, occupancy };
+    task.onCommitted(result);
+    return result;
+  }
+
+  async #keepTurn(key: string, result: Promise<Result>): Promise<Result> {
+    const waiting: (() => void)[] = [];
+    this.#turns.set(key, waiting);
+    try {
+      return await result;
+    } finally {
+      this.#turns.delete(key);
+      for (const go of waiting) go();
+    }
+  }
+
+  /**
+   * Sees to it that somebody looks when the next of the member's deadlines may have come. One that was put off stays
+   * where it is and is found out when its time comes: once in the life of a lease, and not at each renewal.
+   */
+  #watchDeadline({ key, command }: Task, before: Member, after: Member): void {
+    const was = nextDeadline(before);
+    const next = nextDeadline(after);
+    const putOff = was !== undefined && next !== undefined && next >= was;
+    // Whoever looks because a deadline came has used it up.
+    if (command.kind === "expire" || (next !== was && !putOff)) this.#deadlines.set(key, next);
   }
 
   #expire(key: string): void {
@@ -111,6 +181,8 @@ export class Members {
     });
   }
 }
+
+const ignore = (): void => {};
 
 function nextTurn(waiting: (() => void)[]): Promise<void> {
   return new Promise((resolve) => waiting.push(resolve));

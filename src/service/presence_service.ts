@@ -2,18 +2,18 @@ import { create } from "@bufbuild/protobuf";
 import * as pb from "../../gen/presence/v1/presence_service_pb.js";
 import type { EndedSession } from "../channel/apply.js";
 import { pendingStates } from "../channel/member.js";
-import type { Engine, SessionPlace } from "../engine/engine.js";
+import type { Engine } from "../engine/engine.js";
 import type { Hub } from "../fanout/hub.js";
 import type { EventCodec, Sink } from "../fanout/ports.js";
 import type { Reader } from "../fanout/reader.js";
 import { PresenceError } from "../model/errors.js";
 import type { Clock } from "../time/clock.js";
-import { fromPosition, fromUserState, toChannelId, toMs, toRevision } from "../wire/messages.js";
+import { fromUserState, toChannelId, toRevision } from "../wire/messages.js";
 import type { Written } from "../wire/write_response.js";
 import { actingUser, type Caller, namedUser } from "./caller.js";
+import { Leases } from "./leases.js";
 import { Members, type Result } from "./members.js";
 import { Queries } from "./queries.js";
-import { newSessionId } from "./session_id.js";
 import type { ServiceSettings } from "./settings.js";
 import { Streams } from "./streams.js";
 import { draining, Subscriber, type Subscription } from "./subscriber.js";
@@ -40,6 +40,7 @@ export class PresenceService {
   readonly #streams = new Streams();
   readonly #subscriber: Subscriber;
   readonly #queries: Queries;
+  readonly #leases: Leases;
 
   constructor(private readonly options: PresenceServiceOptions) {
     const { engine, clock, settings, onError } = options;
@@ -52,6 +53,7 @@ export class PresenceService {
     });
     this.#subscriber = new Subscriber({ ...options, members: this.#members, streams: this.#streams });
     this.#queries = new Queries(engine);
+    this.#leases = new Leases({ engine, members: this.#members, leaseTtlMs: settings.leaseTtlMs });
   }
 
   /** How many streams are open here. */
@@ -111,49 +113,17 @@ export class PresenceService {
 
   /** S17. */
   async joinChannel(caller: Caller, request: pb.JoinChannelRequest): Promise<pb.JoinChannelResponse> {
-    const userId = actingUser(caller, request.userId);
-    const ttlMs = request.ttl ? toMs(request.ttl) : this.options.settings.leaseTtlMs;
-    const result = await this.#members.run(toChannelId(request.channel!), userId, {
-      kind: "join",
-      sessionId: newSessionId(),
-      session: { kind: "lease", ttlMs },
-      resume: undefined,
-      initialStates: request.initialStates,
-    });
-    return create(pb.JoinChannelResponseSchema, {
-      sessionId: result.outcome.joined!.session.id,
-      state: fromUserState(written(result).state),
-      position: fromPosition(result.position),
-    });
+    return this.#leases.join(caller, request);
   }
 
   /** S17. Refused as a whole when one of the sessions is another user's than the caller. */
-  async heartbeat(caller: Caller, request: pb.HeartbeatRequest): Promise<pb.HeartbeatResponse> {
-    const { engine } = this.options;
-    const places = [];
-    for (const sessionId of request.sessionIds) {
-      const place = await engine.findSession(sessionId);
-      if (place) actingUser(caller, place.userId);
-      places.push({ sessionId, place });
-    }
-    const ttlMs = request.ttl && toMs(request.ttl);
-    const expired: string[] = [];
-    for (const { sessionId, place } of places) {
-      const renewed = place && (await this.#renew(place, sessionId, ttlMs));
-      if (!renewed) expired.push(sessionId);
-    }
-    return create(pb.HeartbeatResponseSchema, { expiredSessionIds: expired });
+  heartbeat(caller: Caller, request: pb.HeartbeatRequest): Promise<pb.HeartbeatResponse> {
+    return this.#leases.heartbeat(caller, request);
   }
 
   /** S2. */
-  async leaveChannel(caller: Caller, request: pb.LeaveChannelRequest): Promise<pb.LeaveChannelResponse> {
-    const userId = actingUser(caller, request.userId);
-    await this.#members.run(toChannelId(request.channel!), userId, {
-      kind: "leave",
-      sessionId: request.sessionId === "" ? undefined : request.sessionId,
-      attachment: undefined,
-    });
-    return create(pb.LeaveChannelResponseSchema);
+  leaveChannel(caller: Caller, request: pb.LeaveChannelRequest): Promise<pb.LeaveChannelResponse> {
+    return this.#leases.leave(caller, request);
   }
 
   /** The fan-out ended a reader: its session is a drop (S3, S16a). */
@@ -170,16 +140,6 @@ export class PresenceService {
   /** Stops all timers. */
   close(): void {
     this.#members.close();
-  }
-
-  async #renew(place: SessionPlace, sessionId: string, ttlMs: number | undefined): Promise<boolean> {
-    try {
-      await this.#members.run(place.channel, place.userId, { kind: "renew", sessionId, ttlMs });
-      return true;
-    } catch (error) {
-      if (error instanceof PresenceError && error.reason === "SESSION_NOT_FOUND") return false;
-      throw error;
-    }
   }
 
   #endStream({ sessionId, attachment, why }: EndedSession): void {

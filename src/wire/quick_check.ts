@@ -1,5 +1,7 @@
 import { type DescField, type DescMessage, getOption, hasOption, type Message } from "@bufbuild/protobuf";
+import type { Duration } from "@bufbuild/protobuf/wkt";
 import {
+  type DurationRules,
   type FieldRules,
   field as fieldRulesOption,
   message as messageRulesOption,
@@ -53,9 +55,13 @@ function fieldCheck(field: DescField): Check {
   }
 }
 
-/** A nested message is checked by its own fields; one with rules of its own type (a Duration's range) only if unset. */
+/** A nested message is checked by its own fields, a Duration by its range, one with other rules only if it is unset. */
 function messageCheck(message: DescMessage, rules: FieldRules | undefined): Check {
   const required = rules?.required ?? false;
+  if (rules?.type.case === "duration") {
+    const inRange = durationCheck(rules.type.value);
+    return (value) => (value === undefined ? !required : inRange(value));
+  }
   if (rules && rules.type.case !== undefined) return (value) => value === undefined && !required;
   let nested: ((message: Message) => boolean) | undefined;
   return (value) => {
@@ -65,16 +71,35 @@ function messageCheck(message: DescMessage, rules: FieldRules | undefined): Chec
   };
 }
 
+/** A range with both its ends, which is all that the contract has; what is no proper Duration is left to the validator. */
+function durationCheck({ greaterThan, lessThan, ...rules }: DurationRules): Check {
+  const { const: exactly, in: among, notIn } = rules;
+  const others = exactly !== undefined || among.length > 0 || notIn.length > 0;
+  if (others || greaterThan.case !== "gte" || lessThan.case !== "lte") return decline;
+  const { value: least } = greaterThan;
+  const { value: most } = lessThan;
+  return (value) => {
+    const { seconds, nanos } = value as Duration;
+    return (
+      nanos >= 0 &&
+      nanos < 1e9 &&
+      (seconds > least.seconds || (seconds === least.seconds && nanos >= least.nanos)) &&
+      (seconds < most.seconds || (seconds === most.seconds && nanos <= most.nanos))
+    );
+  };
+}
+
 function mapCheck(rules: FieldRules | undefined): Check {
   if (!rules) return () => true;
   const { type } = rules;
-  if (type.case !== "map" || type.value.minPairs || type.value.maxPairs) return decline;
+  if (type.case !== "map" || type.value.minPairs) return decline;
+  const max = type.value.maxPairs ? Number(type.value.maxPairs) : Number.POSITIVE_INFINITY;
   const key = scalarCheck(type.value.keys);
   const entry = scalarCheck(type.value.values);
   return (value) => {
     const map = value as Record<string, unknown>;
-    for (const name of Object.keys(map)) if (!key(name) || !entry(map[name])) return false;
-    return true;
+    const names = Object.keys(map);
+    return names.length <= max && names.every((name) => key(name) && entry(map[name]));
   };
 }
 

@@ -200,6 +200,67 @@ describe("service: carrying commands out", () => {
     }
   });
 
+  it("S17 looks at a deadline that was put off when it would have come, and not at each renewal", async () => {
+    const presence = () => engine.read(ROOM, "ann").member.presence;
+    await run(lease("one", 5000));
+    for (const ttlMs of [undefined, undefined, 7000]) {
+      clock.advance(2000);
+      await run({ kind: "renew", sessionId: "one", ttlMs });
+    }
+    assert.equal(clock.pending, 1);
+    clock.advance(6999);
+    await turn();
+    assert.ok(presence());
+    clock.advance(1);
+    await turn();
+    assert.equal(presence(), undefined);
+    assert.equal(commits.length, 5);
+  });
+
+  it("S17 does not miss a deadline that was put off and then brought forward", async () => {
+    await run(lease("one", 5000));
+    await run({ kind: "renew", sessionId: "one", ttlMs: 60_000 });
+    clock.advance(5000);
+    await turn();
+    await run({ kind: "renew", sessionId: "one", ttlMs: 1000 });
+    clock.advance(1000);
+    await turn();
+    assert.equal(engine.read(ROOM, "ann").member.presence, undefined);
+  });
+
+  it("S17 goes on watching a user of whose leases one has run out", async () => {
+    await run(lease("one", 5000));
+    await run(lease("two", 9000));
+    clock.advance(5000);
+    await turn();
+    assert.equal(engine.read(ROOM, "ann").member.sessions.length, 1);
+    clock.advance(4000);
+    await turn();
+    assert.equal(engine.read(ROOM, "ann").member.presence, undefined);
+  });
+
+  it("carries a command out at once where the engine answers at once", () => {
+    const result = members.start(ROOM, "ann", lease("one", 5000));
+    assert.ok(!(result instanceof Promise));
+    assert.equal(result.position.revision, 1);
+    assert.throws(() => members.start(ROOM, "ann", leave("other")), { reason: "SESSION_NOT_FOUND" });
+    assert.ok(!(members.start(ROOM, "ann", leave()) instanceof Promise));
+  });
+
+  it("lets a command wait that is asked for in the midst of the same member's, and no other member's", async () => {
+    const order: string[] = [];
+    let inner: Promise<unknown> | undefined;
+    members.start(ROOM, "ann", lease("one", 5000), () => {
+      const leaving = members.start(ROOM, "ann", leave(), () => order.push("ann left"));
+      const joining = members.start(ROOM, "bob", lease("two", 5000), () => order.push("bob joined"));
+      assert.ok(!(joining instanceof Promise));
+      inner = Promise.resolve(leaving);
+      order.push("ann joined");
+    });
+    await inner;
+    assert.deepEqual(order, ["bob joined", "ann joined", "ann left"]);
+  });
+
   it("S23 keeps no deadline of what is over", async () => {
     await run(lease("one", 5000));
     await run(leave());

@@ -21,7 +21,10 @@ const text = fc.oneof(
 const channel = fc.option(fc.record({ type: fc.integer({ min: -1, max: 4 }), name: text }), { nil: undefined });
 const states = fc.dictionary(text, text, { maxKeys: 4 });
 const duration = fc.option(
-  fc.record({ seconds: fc.bigInt({ min: -2n, max: 400n }), nanos: fc.integer({ min: 0, max: 999_999_999 }) }),
+  fc.record({
+    seconds: fc.oneof(fc.bigInt({ min: -2n, max: 400n }), fc.constantFrom(0n, 1n, 300n)),
+    nanos: fc.oneof(fc.integer({ min: 0, max: 999_999_999 }), fc.constantFrom(0, 1)),
+  }),
   { nil: undefined },
 );
 const texts = fc.oneof(
@@ -62,7 +65,8 @@ describe("quick check of requests", () => {
       [pb.RemoveStateRequestSchema, { channel: here, userId: "tony", keys: ["Mode"] }],
       [pb.SubscribePresenceRequestSchema, { channel: here, userId: "tony", resumeFrom: { epoch: "e", revision: 4n } }],
       [pb.ListOnlineUsersRequestSchema, { channel: here, pageSize: 100 }],
-      [pb.HeartbeatRequestSchema, { sessionIds: new Array<string>(1000).fill("session") }],
+      [pb.HeartbeatRequestSchema, { sessionIds: new Array<string>(1000).fill("session"), ttl: { seconds: 30n } }],
+      [pb.JoinChannelRequestSchema, { channel: here, userId: "tony", ttl: { seconds: 300n, nanos: 0 } }],
     ];
     for (const [schema, init] of usual) {
       assert.equal(compileQuickCheck(schema)(create(schema, init) as Message), true, schema.name);

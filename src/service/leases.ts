@@ -1,0 +1,86 @@
+import { create } from "@bufbuild/protobuf";
+import * as pb from "../../gen/presence/v1/presence_service_pb.js";
+import type { Engine, MaybePromise, SessionPlace } from "../engine/engine.js";
+import { PresenceError } from "../model/errors.js";
+import { fromPosition, fromUserState, toChannelId, toMs } from "../wire/messages.js";
+import { allOf, andThen } from "./at_once.js";
+import { actingUser, type Caller } from "./caller.js";
+import type { Members, Result } from "./members.js";
+import { newSessionId } from "./session_id.js";
+
+/** What leases need. */
+export interface LeasesOptions {
+  readonly engine: Engine;
+  readonly members: Members;
+  /** Life of a lease between heartbeats, in ms, where the request does not say (S17). Default 30000. */
+  readonly leaseTtlMs: number;
+}
+
+/** The use cases of back ends that hold no stream per user (S17). */
+export class Leases {
+  constructor(private readonly options: LeasesOptions) {}
+
+  /** S17. Answers at once where the engine does. */
+  join(caller: Caller, request: pb.JoinChannelRequest): MaybePromise<pb.JoinChannelResponse> {
+    const userId = actingUser(caller, request.userId);
+    const { members, leaseTtlMs } = this.options;
+    const joining = members.start(toChannelId(request.channel!), userId, {
+      kind: "join",
+      sessionId: newSessionId(),
+      session: { kind: "lease", ttlMs: request.ttl ? toMs(request.ttl) : leaseTtlMs },
+      resume: undefined,
+      initialStates: request.initialStates,
+    });
+    return andThen(joining, joined);
+  }
+
+  /** S17. Refused as a whole when one of the sessions is another user's than the caller. */
+  async heartbeat(caller: Caller, { sessionIds, ttl }: pb.HeartbeatRequest): Promise<pb.HeartbeatResponse> {
+    const { engine } = this.options;
+    const finding = allOf(sessionIds.map((sessionId) => engine.findSession(sessionId)));
+    const places = finding instanceof Promise ? await finding : finding;
+    for (const place of places) if (place) actingUser(caller, place.userId);
+    const ttlMs = ttl && toMs(ttl);
+    const renewing = allOf(sessionIds.map((sessionId, i) => this.#renew(places[i], sessionId, ttlMs)));
+    const renewed = renewing instanceof Promise ? await renewing : renewing;
+    return create(pb.HeartbeatResponseSchema, { expiredSessionIds: sessionIds.filter((_, i) => !renewed[i]) });
+  }
+
+  /** S2. */
+  async leave(caller: Caller, request: pb.LeaveChannelRequest): Promise<pb.LeaveChannelResponse> {
+    const userId = actingUser(caller, request.userId);
+    await this.options.members.run(toChannelId(request.channel!), userId, {
+      kind: "leave",
+      sessionId: request.sessionId === "" ? undefined : request.sessionId,
+      attachment: undefined,
+    });
+    return create(pb.LeaveChannelResponseSchema);
+  }
+
+  /** Whether there was a lease to renew. */
+  #renew(place: SessionPlace | undefined, sessionId: string, ttlMs: number | undefined): MaybePromise<boolean> {
+    if (!place) return false;
+    try {
+      const renewing = this.options.members.start(place.channel, place.userId, { kind: "renew", sessionId, ttlMs });
+      return renewing instanceof Promise ? renewing.then(yes, noSession) : true;
+    } catch (error) {
+      return noSession(error);
+    }
+  }
+}
+
+const yes = (): boolean => true;
+
+/** A session that is over, or is no lease, is one that could not be renewed; everything else is a failure. */
+function noSession(error: unknown): boolean {
+  if (error instanceof PresenceError && error.reason === "SESSION_NOT_FOUND") return false;
+  throw error;
+}
+
+function joined({ outcome, member, position }: Result): pb.JoinChannelResponse {
+  return create(pb.JoinChannelResponseSchema, {
+    sessionId: outcome.joined!.session.id,
+    state: fromUserState(member.presence!.state),
+    position: fromPosition(position),
+  });
+}
