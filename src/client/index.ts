@@ -15,6 +15,7 @@ export type {
   CallOptions,
   JoinOptions,
   LeaveOptions,
+  OnlineFilter,
   OnlineUsersOptions,
   PresenceChannel,
   SetStateOptions,

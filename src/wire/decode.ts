@@ -74,7 +74,7 @@ function reasonOf(violation: Violation): Reason {
   const tooLong = violation.ruleId === "string.max_bytes";
   if (field === "channel.type") return "INVALID_CHANNEL_TYPE";
   if (field === "channel" || field.startsWith("channel.")) return "INVALID_CHANNEL_NAME";
-  if (field === "user_id") return "INVALID_USER_ID";
+  if (field === "user_id" || field.startsWith("user_ids[")) return "INVALID_USER_ID";
   if (field === "page_token") return "INVALID_PAGE_TOKEN";
   const isKey = violation.forKey || /^keys\[/.test(field);
   if (isKey) return tooLong ? "STATE_KEY_SIZE_OVERFLOW" : "INVALID_STATE_KEY";
@@ -113,7 +113,7 @@ function explain(schema: DescMessage, bytes: Uint8Array, error: unknown): Presen
 
 function reasonOfText(field: string): Reason {
   if (field.startsWith("channel")) return "INVALID_CHANNEL_NAME";
-  if (field === "user_id") return "INVALID_USER_ID";
+  if (field === "user_id" || field === "user_ids") return "INVALID_USER_ID";
   if (field.endsWith(" key") || field === "keys") return "INVALID_STATE_KEY";
   return "INVALID_ARGUMENT";
 }

@@ -364,7 +364,8 @@ export type ListOnlineUsersRequest = Message<"presence.v1.ListOnlineUsersRequest
   includeStates: boolean;
 
   /**
-   * Only `total_size`, and no users. Costs the same whatever the channel's size.
+   * Only `total_size`, and no users. Costs the same whatever the channel's size,
+   * unless `states` is given.
    *
    * @generated from field: bool count_only = 3;
    */
@@ -379,16 +380,18 @@ export type ListOnlineUsersRequest = Message<"presence.v1.ListOnlineUsersRequest
   pageSize: number;
 
   /**
-   * `next_page_token` of the page before, in an otherwise equal request. Empty:
-   * the first page.
+   * `next_page_token` of the page before, in a request for the same channel with
+   * the same `user_ids` and `states` (INVALID_PAGE_TOKEN otherwise). Empty: the
+   * first page.
    *
    * @generated from field: string page_token = 5;
    */
   pageToken: string;
 
   /**
-   * Only these users, those of them who are present: "who of these is here". At
-   * most 1000. Empty: everybody.
+   * Only these users, those of them who are present: "who of these is here", in
+   * this order, each once. Costs as much as there are of them, however large the
+   * channel. At most 1000. Empty: everybody.
    *
    * @generated from field: repeated string user_ids = 6;
    */
@@ -417,7 +420,8 @@ export const ListOnlineUsersRequestSchema: GenMessage<ListOnlineUsersRequest> = 
  */
 export type ListOnlineUsersResponse = Message<"presence.v1.ListOnlineUsersResponse"> & {
   /**
-   * Present users, in the order in which they joined.
+   * Present users, in the order in which they joined, or in that of `user_ids`
+   * where it was given.
    *
    * @generated from field: repeated presence.v1.UserState users = 1;
    */
