@@ -22,16 +22,22 @@ export function decodeRequest<Desc extends DescMessage>(schema: Desc, bytes: Uin
   } catch (error) {
     throw explain(schema, bytes, error);
   }
+  checkRequest(schema, message);
+  return message;
+}
+
+/** Checks a message against the constraints of its proto; throws as `decodeRequest` does. For the entries of a batch. */
+export function checkRequest<Desc extends DescMessage>(schema: Desc, message: MessageShape<Desc>): void {
   let certainlyValid = quickChecks.get(schema);
   if (!certainlyValid) {
     certainlyValid = compileQuickCheck(schema);
     quickChecks.set(schema, certainlyValid);
   }
-  if (certainlyValid(message)) return message;
+  if (certainlyValid(message)) return;
   const result = validator.validate(schema, message);
   if (result.kind === "valid") {
     refuseMalformedDurations(schema, message);
-    return message;
+    return;
   }
   if (result.kind === "error") throw result.error;
   throw fromViolations(result.violations);
