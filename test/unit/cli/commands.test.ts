@@ -276,7 +276,7 @@ describe("usage", () => {
     ]) {
       assert.ok(out.join("\n").includes(words), words);
     }
-    for (const command of ["watch", "set", "get", "rm", "who", "where"]) {
+    for (const command of ["watch", "set", "get", "rm", "who", "where", "load"]) {
       const help = await rollcall([command, "--help"]);
       assert.equal(help.code, 0);
       assert.ok(help.out.join("\n").includes(`$ rollcall ${command}`), command);
