@@ -5,7 +5,7 @@ import { nats, redis, socketIo } from "./dialects.js";
 import { EtcdLoad } from "./etcd_load.js";
 import { type Fired, type FireOrder, fire, type SteadyOrder, steady } from "./fire.js";
 import { bringIn, type IdleOrder } from "./idle.js";
-import { type LeaseOrder, Leases, type RenewOrder } from "./leases.js";
+import { type CountOrder, countUsers, type LeaseOrder, Leases, type RenewOrder } from "./leases.js";
 import type { Load, Plan } from "./load.js";
 import { PresenceLoad } from "./presence_load.js";
 import { Sockets } from "./sockets.js";
@@ -24,6 +24,7 @@ export interface LoadCalls {
   bringIn(order: IdleOrder): Promise<number>;
   takeLeases(order: LeaseOrder): Promise<void>;
   renew(order: RenewOrder): Promise<number>;
+  countUsers(order: CountOrder): Promise<void>;
   /** Closes all connections and forgets all counts, for the next sample. */
   leave(): void;
 }
@@ -68,6 +69,7 @@ function serveLoad(): LoadCalls {
       leases = await Leases.take(order, sockets);
     },
     renew: (order) => leases!.renew(order),
+    countUsers: (order) => countUsers(order, sockets),
     leave: () => {
       sockets.closeAll();
       load = undefined;
