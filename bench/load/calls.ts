@@ -4,6 +4,7 @@ import { ChannelType } from "../../gen/presence/v1/presence_pb.js";
 import {
   HeartbeatRequestSchema,
   JoinChannelRequestSchema,
+  ListOnlineUsersRequestSchema,
   SetStateRequestSchema,
   SubscribePresenceRequestSchema,
 } from "../../gen/presence/v1/presence_service_pb.js";
@@ -14,6 +15,7 @@ export const PATH = {
   setState: "/presence.v1.PresenceService/SetState",
   subscribe: "/presence.v1.PresenceService/SubscribePresence",
   join: "/presence.v1.PresenceService/JoinChannel",
+  listOnlineUsers: "/presence.v1.PresenceService/ListOnlineUsers",
   heartbeat: "/presence.v1.PresenceService/Heartbeat",
   /** Takes any bytes, does nothing and answers with an empty message; the grpc-js baseline has it. */
   nothing: "/bench.Baseline/Nothing",
@@ -76,4 +78,10 @@ export function joinCall(channel: string, userId: string, stateBytes = 0): Buffe
 export function heartbeatCall(sessionIds: string[], ttlMs: number): Buffer {
   const request = create(HeartbeatRequestSchema, { sessionIds, ttl: durationFromMs(ttlMs) });
   return Buffer.from(toBinary(HeartbeatRequestSchema, request));
+}
+
+/** A ListOnlineUsersRequest that asks for the number alone. */
+export function countCall(channel: string): Buffer {
+  const init = { channel: { type: ChannelType.MESSAGE, name: channel }, countOnly: true };
+  return Buffer.from(toBinary(ListOnlineUsersRequestSchema, create(ListOnlineUsersRequestSchema, init)));
 }

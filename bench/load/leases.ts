@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { heartbeatCall, joinCall, PATH } from "./calls.js";
+import { countCall, heartbeatCall, joinCall, PATH } from "./calls.js";
 import { FieldScanner } from "./event_scanner.js";
 import type { H2Connection } from "./h2_connection.js";
 import type { Sockets } from "./sockets.js";
@@ -9,6 +9,10 @@ export interface LeaseOrder {
   address: string;
   users: number;
   channels: number;
+  /** The channels' names begin so, and the users' too. */
+  prefix: string;
+  /** The number of the first user, where there are others already. Default 0. */
+  first?: number;
   /** Joins that begin in a second, evenly; 0: as fast as they are answered. */
   perSecond: number;
 }
@@ -58,7 +62,7 @@ export class Leases {
     return rounds * this.#sessions.length;
   }
 
-  async #join({ users, channels, perSecond }: LeaseOrder): Promise<void> {
+  async #join({ users, channels, prefix, first = 0, perSecond }: LeaseOrder): Promise<void> {
     const start = performance.now();
     let pace: NodeJS.Timeout | undefined;
     await new Promise<void>((resolve, reject) => {
@@ -68,9 +72,9 @@ export class Leases {
         const due = perSecond === 0 ? users : ((performance.now() - start) / 1000) * perSecond;
         const most = Math.min(users, due, this.#sessions.length + AT_ONCE);
         for (; begun < most; begun++) {
-          const user = begun;
+          const user = first + begun;
           let entered = false;
-          this.connection.call(PATH.join, joinCall(`lease${user % channels}`, `leaseholder-${user}`), {
+          this.connection.call(PATH.join, joinCall(`${prefix}${user % channels}`, `${prefix}-user-${user}`), {
             message: (bytes, from, to) => {
               entered = true;
               this.#sessions.push(sessionOf(bytes, from, to));
@@ -106,6 +110,44 @@ export class Leases {
       this.connection.flush();
     });
   }
+}
+
+/** Calls that count the users of a channel. */
+export interface CountOrder {
+  address: string;
+  channel: string;
+  calls: number;
+}
+
+/** Calls that wait for their answer. */
+const COUNTS_AT_ONCE = 10;
+
+/** Counts, over and over; resolves once all calls are answered. */
+export async function countUsers({ address, channel, calls }: CountOrder, sockets: Sockets): Promise<void> {
+  let lost = (_reason: string) => {};
+  const connection = await sockets.grpc(address, (reason) => lost(reason));
+  const request = countCall(channel);
+  await new Promise<void>((resolve, reject) => {
+    lost = (reason) => reject(new Error(reason));
+    let begun = 0;
+    let answered = 0;
+    const next = (): void => {
+      begun++;
+      let done = false;
+      connection.call(PATH.listOnlineUsers, request, {
+        message: () => {
+          done = true;
+          if (++answered === calls) resolve();
+          else if (begun < calls) next();
+        },
+        ended: (reason) => {
+          if (!done) reject(new Error(`ListOnlineUsers ${reason}`));
+        },
+      });
+    };
+    while (begun < Math.min(calls, COUNTS_AT_ONCE)) next();
+    connection.flush();
+  });
 }
 
 const fields = new FieldScanner();

@@ -6,7 +6,7 @@ import { EtcdLoad } from "./etcd_load.js";
 import { type Fired, type FireOrder, fire, type SteadyOrder, steady } from "./fire.js";
 import { bringIn, type IdleOrder } from "./idle.js";
 import { type LargeJoin, type LargeJoined, largeJoin } from "./large_join.js";
-import { type LeaseOrder, Leases, type RenewOrder } from "./leases.js";
+import { type CountOrder, countUsers, type LeaseOrder, Leases, type RenewOrder } from "./leases.js";
 import type { Load, Plan } from "./load.js";
 import { PresenceLoad } from "./presence_load.js";
 import { Sockets } from "./sockets.js";
@@ -26,6 +26,7 @@ export interface LoadCalls {
   takeLeases(order: LeaseOrder): Promise<void>;
   renew(order: RenewOrder): Promise<number>;
   largeJoin(order: LargeJoin): Promise<LargeJoined>;
+  countUsers(order: CountOrder): Promise<void>;
   /** Closes all connections and forgets all counts, for the next sample. */
   leave(): void;
 }
@@ -71,6 +72,7 @@ function serveLoad(): LoadCalls {
     },
     renew: (order) => leases!.renew(order),
     largeJoin: (order) => largeJoin(order, sockets),
+    countUsers: (order) => countUsers(order, sockets),
     leave: () => {
       sockets.closeAll();
       load = undefined;

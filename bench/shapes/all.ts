@@ -1,5 +1,7 @@
+import { COUNT_ONLY } from "./count_only.js";
 import { EMPTY_CHANNELS } from "./empty_channels.js";
 import { FAN_OUTS } from "./fan_outs.js";
+import { GROWTH } from "./growth.js";
 import { HEARTBEAT } from "./heartbeat.js";
 import { IDLE_MEMBERS } from "./idle_members.js";
 import { IDLE_READER } from "./idle_reader.js";
@@ -17,11 +19,13 @@ export const SHAPES: readonly Shape[] = [
   STEADY,
   UNARY,
   HEARTBEAT,
+  COUNT_ONLY,
   JOIN_STORM,
   JOIN_GROWTH,
   LARGE_JOIN,
   INTERVAL,
   IDLE_READER,
   IDLE_MEMBERS,
+  GROWTH,
   EMPTY_CHANNELS,
 ];

@@ -37,7 +37,8 @@ export const HEARTBEAT: Shape = {
 function measure(subject: SubjectName, lab: Lab): Promise<Sample> {
   return lab.with(subject, NO_LIMITS, async ({ server, load }) => {
     const users = leases(lab.scale);
-    await load.call("takeLeases", { address: server.address, users, channels: CHANNELS, perSecond: 0 });
+    const order = { address: server.address, users, channels: CHANNELS, prefix: "lease", perSecond: 0 };
+    await load.call("takeLeases", order);
     await load.call("renew", { rounds: WARM_ROUNDS, everyMs: EVERY_MS });
     await server.stall();
     const start = await server.cpu();

@@ -1,6 +1,6 @@
 import { PresenceError } from "../model/errors.js";
 import { checkWholeState, type Limits } from "../model/limits.js";
-import { NO_STATES, pairCount, type States, type UserState, unseenState } from "../model/user_state.js";
+import { holds, NO_STATES, pairCount, type States, type UserState, unseenState } from "../model/user_state.js";
 import type { Instant } from "../time/clock.js";
 import type { Command, Join, RemoveStates, SetStates } from "./command.js";
 import { isDetached, type LeaseSession, type Member, type Pending, type Session } from "./member.js";
@@ -280,9 +280,7 @@ class Draft {
   /** A return with the states that the user has already is silent (S4), unlike a SetState with them (S11). */
   #mergeInitial(initialStates: States): void {
     const current = this.#current();
-    if (Object.keys(initialStates).every((key) => Object.hasOwn(current, key) && current[key] === initialStates[key])) {
-      return;
-    }
+    if (holds(current, initialStates)) return;
     this.#write({ ...current, ...initialStates });
   }
 

@@ -3,6 +3,7 @@ import { Command } from "commander";
 import { EXIT_CODES_HELP } from "./exit_codes.js";
 import { getCommand } from "./get.js";
 import type { Io } from "./io.js";
+import { loadCommand } from "./load.js";
 import { rmCommand } from "./rm.js";
 import { setCommand } from "./set.js";
 import { watchCommand } from "./watch.js";
@@ -37,7 +38,7 @@ ${EXIT_CODES_HELP}`,
     );
   const commands = [
     serve,
-    ...[watchCommand, setCommand, getCommand, rmCommand, whoCommand, whereCommand].map((make) => make(io)),
+    ...[watchCommand, setCommand, getCommand, rmCommand, whoCommand, whereCommand, loadCommand].map((make) => make(io)),
   ];
   for (const command of commands) program.addCommand(command);
   for (const command of [program, ...commands]) {

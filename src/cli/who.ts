@@ -1,14 +1,16 @@
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import type { Io } from "./io.js";
 import { colorsFor, isTerminal, printLine } from "./io.js";
 import type { ChannelFlags } from "./options.js";
-import { addChannelOptions } from "./options.js";
+import { addChannelOptions, parsePair } from "./options.js";
 import { formatStates, jsonLine, printable } from "./printable.js";
 import { withPresence } from "./session.js";
 
 interface WhoFlags extends ChannelFlags {
   readonly count?: boolean;
   readonly states?: boolean;
+  readonly filter?: Record<string, string>;
+  readonly userId?: string[];
 }
 
 /** `rollcall who CHANNEL`: lists who is present, without joining (S19). */
@@ -18,6 +20,13 @@ export function whoCommand(io: Io): Command {
     .argument("<channel>", "the channel's name")
     .option("-c, --count", "print only how many there are")
     .option("-s, --states", "print their states too")
+    .addOption(
+      new Option(
+        "-f, --filter <key=value>",
+        "only users with this in their state; may be given several times",
+      ).argParser(parsePair),
+    )
+    .option("-i, --user-id <id...>", "only these users, those of them who are there, in this order")
     .addHelpText(
       "after",
       `
@@ -26,18 +35,22 @@ One user per line, in the order in which they joined. Does not join the channel.
 Examples:
   $ rollcall who chat_room --states
   $ rollcall who chat_room --count
-  $ rollcall who chat_room --json --states | jq -r 'select(.states.Mic == "True").userId'`,
+  $ rollcall who chat_room --filter Mic=True --filter Mode=Happy
+  $ rollcall who chat_room --user-id anna tony     # which of these are there
+  $ rollcall who chat_room --json --states | jq -r '.states.Mood'`,
     )
     .action(async (channel: string, flags: WhoFlags) => {
       await withPresence(io, flags, async ({ presence, deadline }) => {
         const room = presence.channel(channel, { type: flags.type });
+        const asked = { userIds: flags.userId, states: flags.filter };
         if (flags.count) {
-          const count = await room.count({ signal: deadline() });
+          const count = await room.count({ ...asked, signal: deadline() });
           return printLine(io, flags.json ? jsonLine({ count }) : `${count}`);
         }
         const { bold, dim } = colorsFor(io);
         let count = 0;
         for await (const user of room.onlineUsers({
+          ...asked,
           includeStates: flags.states,
           pageSize: 1000,
           signal: deadline(),
@@ -52,7 +65,8 @@ Examples:
           }
         }
         if (flags.json || !isTerminal(io)) return;
-        printLine(io, dim(count === 0 ? `nobody is in ${printable(channel)}` : `${count} online`));
+        const nobody = flags.userId || flags.filter ? "none of these is in" : "nobody is in";
+        printLine(io, dim(count === 0 ? `${nobody} ${printable(channel)}` : `${count} online`));
       });
     });
   return addChannelOptions(command);

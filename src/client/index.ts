@@ -1,3 +1,4 @@
+export type { BatchResult, JoinEntry, SetStateEntry } from "./batches.js";
 export type { ConnectionOptions } from "./connection.js";
 export { DEFAULT_CHANNEL_OPTIONS } from "./connection.js";
 export type {
@@ -15,6 +16,7 @@ export type {
   CallOptions,
   JoinOptions,
   LeaveOptions,
+  OnlineFilter,
   OnlineUsersOptions,
   PresenceChannel,
   SetStateOptions,

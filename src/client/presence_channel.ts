@@ -54,8 +54,16 @@ export interface SubscribeOptions extends CallOptions {
   readonly onStatus?: (status: SubscriptionStatus) => void;
 }
 
+/** Whom to ask about (S19). */
+export interface OnlineFilter extends CallOptions {
+  /** Only these users, in this order, each once: at most 1000. Default: everybody. */
+  readonly userIds?: readonly string[];
+  /** Only users whose state holds all of these pairs: at most 32. Default: whatever their state. */
+  readonly states?: Readonly<Record<string, string>>;
+}
+
 /** How to list who is present. */
-export interface OnlineUsersOptions extends CallOptions {
+export interface OnlineUsersOptions extends OnlineFilter {
   /** Bring the states along. Default: false, and `states` is empty. */
   readonly includeStates?: boolean;
   /** How many users one call fetches: 1 to 1000. Default: 100. */
@@ -188,18 +196,16 @@ export class PresenceChannel implements ChannelId {
   /** Who is present, in the order in which they joined, without joining (S19). Fetches page after page as it is iterated. */
   async *onlineUsers(options: OnlineUsersOptions = {}): AsyncGenerator<UserState, void, undefined> {
     const { includeStates, pageSize, signal } = options;
-    const channel = channelMessageOf(this);
-    for await (const page of pagesOf((pageToken) =>
-      this.#rpc.listOnlineUsers({ channel, includeStates, pageSize, pageToken }, { signal }),
-    )) {
+    const request = { ...this.#about(options), includeStates, pageSize };
+    for await (const page of pagesOf((pageToken) => this.#rpc.listOnlineUsers({ ...request, pageToken }, { signal }))) {
       for (const user of page.users) yield userStateOf(user);
     }
   }
 
-  /** How many users are present. Costs the same whatever the channel's size (S19). */
-  async count({ signal }: CallOptions = {}): Promise<number> {
-    const response = await this.#rpc.listOnlineUsers({ channel: channelMessageOf(this), countOnly: true }, { signal });
-    return response.totalSize;
+  /** How many users are present, or of those asked for. Without `states` it costs the same whatever the channel's size (S19). */
+  async count(options: OnlineFilter = {}): Promise<number> {
+    const request = { ...this.#about(options), countOnly: true };
+    return (await this.#rpc.listOnlineUsers(request, { signal: options.signal })).totalSize;
   }
 
   /** Makes the user present without a stream, for as long as `presence.heartbeat()` renews the lease (S17). */
@@ -217,6 +223,10 @@ export class PresenceChannel implements ChannelId {
    */
   async leave({ sessionId, signal }: LeaveOptions = {}): Promise<void> {
     await this.#rpc.leaveChannel({ ...this.#who(), sessionId }, { signal });
+  }
+
+  #about({ userIds = [], states }: OnlineFilter) {
+    return { channel: channelMessageOf(this), userIds: [...userIds], states: { ...states } };
   }
 
   #who(): { channel: ReturnType<typeof channelMessageOf>; userId: string } {

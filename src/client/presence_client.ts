@@ -1,4 +1,5 @@
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
+import { type BatchResult, type JoinEntry, joinMany, type SetStateEntry, setStates } from "./batches.js";
 import type { Connection, ConnectionOptions } from "./connection.js";
 import { connect } from "./connection.js";
 import { channelIdOf, userStateOf } from "./from_wire.js";
@@ -7,7 +8,7 @@ import type { CallOptions } from "./presence_channel.js";
 import { PresenceChannel, settle } from "./presence_channel.js";
 import { type ReconnectOptions, type ReconnectPolicy, reconnectPolicy } from "./reconnect.js";
 import type { Subscription } from "./subscription.js";
-import type { ChannelType, UserChannel } from "./types.js";
+import type { ChannelType, Lease, StateResult, UserChannel } from "./types.js";
 
 /** Where to connect, and as whom. */
 export interface PresenceClientOptions extends ConnectionOptions {
@@ -87,6 +88,34 @@ export class PresenceClient implements AsyncDisposable {
     const ttl = ttlMs === undefined ? undefined : durationFromMs(ttlMs);
     const response = await this.#connection.rpc.heartbeat({ sessionIds: [...sessionIds], ttl }, { signal });
     return response.expiredSessionIds;
+  }
+
+  /**
+   * Joins by leases for 1 to 1000 users in one call (S17). Each entry has a result of its own, in their order; one that
+   * is refused does not touch the others.
+   */
+  joinMany(entries: readonly JoinEntry[], { signal }: CallOptions = {}): Promise<BatchResult<Lease>[]> {
+    return joinMany(this.#connection.rpc, this.userId, entries, signal);
+  }
+
+  /**
+   * Changes the states of 1 to 1000 users in one call (S9), entries for one user in their order. Each entry has a result
+   * of its own; one that is refused does not touch the others.
+   */
+  async setStates(
+    entries: readonly SetStateEntry[],
+    { signal }: CallOptions = {},
+  ): Promise<BatchResult<StateResult>[]> {
+    const results = await setStates(this.#connection.rpc, this.userId, entries, signal);
+    for (const [i, result] of results.entries()) {
+      if (!result.ok || result.value.state.userId !== this.userId) continue;
+      const { type, name } = entries[i]!.channel;
+      for (const subscription of this.#subscriptions) {
+        const { channel } = subscription;
+        if (channel.type === type && channel.name === name) subscription.takeOwnState(result.value);
+      }
+    }
+    return results;
   }
 
   /**

@@ -5,7 +5,7 @@ import { anyUnpack, durationMs } from "@bufbuild/protobuf/wkt";
 import type { Metadata } from "nice-grpc";
 import { ClientError, Status } from "nice-grpc";
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.js";
-import { StatusSchema } from "../../gen/google/rpc/status_pb.js";
+import { type Status as RichStatus, StatusSchema } from "../../gen/google/rpc/status_pb.js";
 import { ErrorReason } from "../../gen/presence/v1/error_reason_pb.js";
 import { UserStateSchema } from "../../gen/presence/v1/presence_pb.js";
 import { userStateOf } from "./from_wire.js";
@@ -72,11 +72,21 @@ const DETAILS_TRAILER = "grpc-status-details-bin";
 export function presenceErrorOf(error: unknown, trailer: Metadata | undefined): unknown {
   if (!(error instanceof ClientError)) return error;
   const code = (Status[error.code] ?? "UNKNOWN") as StatusName;
-  return new PresenceError(error.details, { code, ...readDetails(trailer) }, { cause: error });
+  return new PresenceError(
+    error.details,
+    { code, ...readDetails(unpackStatus(trailer?.get(DETAILS_TRAILER))) },
+    { cause: error },
+  );
 }
 
-function readDetails(trailer: Metadata | undefined): Omit<PresenceErrorDetails, "code"> {
-  const details = unpackStatus(trailer?.get(DETAILS_TRAILER));
+/** Makes a PresenceError of the status that stands in a batch's answer; of none, one of which nothing is known. */
+export function presenceErrorOfStatus(status: RichStatus | undefined): PresenceError {
+  const code = (Status[status?.code ?? Status.UNKNOWN] ?? "UNKNOWN") as StatusName;
+  const message = status?.message ?? "the server's answer is not one that this client knows";
+  return new PresenceError(message, { code, ...readDetails(status?.details ?? []) });
+}
+
+function readDetails(details: readonly Any[]): Omit<PresenceErrorDetails, "code"> {
   const info = details.map((any) => unpack(any, ErrorInfoSchema)).find((found) => found?.domain === DOMAIN);
   const badRequest = first(details, BadRequestSchema);
   const retryDelay = first(details, RetryInfoSchema)?.retryDelay;

@@ -3,7 +3,7 @@ import type { Member } from "../channel/member.js";
 import type { ChannelId } from "../model/channel_id.js";
 import type { Delta } from "../model/delta.js";
 import type { Position } from "../model/position.js";
-import type { UserState } from "../model/user_state.js";
+import type { States, UserState } from "../model/user_state.js";
 
 /** What an engine returns: at once when it has it in process, otherwise later. */
 export type MaybePromise<T> = T | Promise<T>;
@@ -59,6 +59,12 @@ export interface MemberPage extends ChannelSummary {
   readonly next: number | undefined;
 }
 
+/** How many of the present users were asked for. */
+export interface MemberCount {
+  readonly count: number;
+  readonly position: Position;
+}
+
 /** Where a session is. */
 export interface SessionPlace {
   readonly channel: ChannelId;
@@ -96,8 +102,15 @@ export interface Engine {
   /** Everybody who is present. */
   snapshot(channel: ChannelId): MaybePromise<ChannelSnapshot>;
 
-  /** At most `limit` present users who joined after the join revision `after` (0: from the first). */
-  page(channel: ChannelId, after: number, limit: number): MaybePromise<MemberPage>;
+  /**
+   * At most `limit` present users who joined after the join revision `after` (0: from the first) and whose state holds
+   * all of the pairs `states` (empty: whatever their state). Costs at most a look at everybody who joined after `after`;
+   * without `states`, O(limit + log n), so that walking a channel in pages is O(n).
+   */
+  page(channel: ChannelId, after: number, limit: number, states: States): MaybePromise<MemberPage>;
+
+  /** How many present users' states hold all of these pairs. Looks at everybody; `summary` counts all in O(1). */
+  count(channel: ChannelId, states: States): MaybePromise<MemberCount>;
 
   /**
    * Calls `onDeltas` with every commit's deltas from now on, in the order of the log, none left out. After a watch
@@ -128,4 +141,6 @@ export interface EngineStats {
   /** Users present, counted once per channel. */
   readonly present: number;
   readonly sessions: number;
+  /** Users of whom anything is known in any channel. Without sessions or pending states, a user uses no memory (S23). */
+  readonly users: number;
 }

@@ -3,7 +3,7 @@ import { type Head, seal } from "../channel/seal.js";
 import { type ChannelId, type ChannelKey, channelKey } from "../model/channel_id.js";
 import type { Delta } from "../model/delta.js";
 import type { Position } from "../model/position.js";
-import type { UserState } from "../model/user_state.js";
+import { holds, type States, type UserState } from "../model/user_state.js";
 import type { Clock } from "../time/clock.js";
 import { Deadlines } from "../time/deadlines.js";
 import { DeltaLog, type LogLimits } from "./delta_log.js";
@@ -14,6 +14,7 @@ import type {
   Committed,
   Engine,
   EngineStats,
+  MemberCount,
   MemberPage,
   MemberRecord,
   SessionPlace,
@@ -129,12 +130,14 @@ export class MemoryEngine implements Engine {
     return { ...this.summary(channel), users };
   }
 
-  page(channel: ChannelId, after: number, limit: number): MemberPage {
+  page(channel: ChannelId, after: number, limit: number, states: States): MemberPage {
     const found = this.#find(channel);
     const users: UserState[] = [];
     let last = after;
     let next: number | undefined;
     for (const [userId, joinRevision] of found?.roster.after(after) ?? []) {
+      const state = stateOf(found!, userId);
+      if (!holds(state.states, states)) continue;
       if (users.length === limit) {
         next = last;
         break;
@@ -143,6 +146,14 @@ export class MemoryEngine implements Engine {
       last = joinRevision;
     }
     return { ...this.summary(channel), users, next };
+  }
+
+  count(channel: ChannelId, states: States): MemberCount {
+    let count = 0;
+    const found = this.#find(channel);
+    if (found)
+      for (const [userId] of found.roster.after(0)) count += Number(holds(stateOf(found, userId).states, states));
+    return { count, position: this.summary(channel).position };
   }
 
   watch(id: ChannelId, onDeltas: (deltas: readonly Delta[]) => void): StopWatching {
@@ -172,7 +183,8 @@ export class MemoryEngine implements Engine {
   }
 
   stats(): EngineStats {
-    return { channels: this.#channels.size, present: this.#present, sessions: this.#sessions.size };
+    const { size: channels } = this.#channels;
+    return { channels, present: this.#present, sessions: this.#sessions.size, users: this.#users.size };
   }
 
   close(): void {

@@ -24,6 +24,11 @@ export function pairCount(states: States): number {
   return Object.keys(states).length;
 }
 
+/** Whether a state has all of these pairs. */
+export function holds(states: States, pairs: States): boolean {
+  return Object.keys(pairs).every((key) => Object.hasOwn(states, key) && states[key] === pairs[key]);
+}
+
 /** A state that nobody sees: what waits for a join, or nothing at all. */
 export function unseenState(userId: string, states: States): UserState {
   return { userId, states, revision: 0, updateTime: undefined, joinTime: undefined };

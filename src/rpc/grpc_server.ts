@@ -18,6 +18,8 @@ export interface GrpcServerOptions {
   readonly keepaliveTimeoutMs: number;
   /** The largest request message, in bytes, after decompression (S21). Default 65536. */
   readonly maxRequestBytes: number;
+  /** The same for BatchJoinChannel and BatchSetState, where it is the larger. Default 1048576. */
+  readonly maxBatchBytes: number;
   readonly onError: HandlersOptions["onError"];
   readonly onCall: HandlersOptions["onCall"];
 }
@@ -29,17 +31,18 @@ export class GrpcServer {
   readonly #connections: Connections;
 
   constructor(private readonly options: GrpcServerOptions) {
+    const maxBatchBytes = Math.max(options.maxBatchBytes, options.maxRequestBytes);
     this.#server = new Server({
       "grpc.keepalive_time_ms": options.keepaliveMs,
       "grpc.keepalive_timeout_ms": options.keepaliveTimeoutMs,
-      "grpc.max_receive_message_length": options.maxRequestBytes,
+      "grpc.max_receive_message_length": maxBatchBytes,
       "grpc.max_send_message_length": -1,
       "grpc.enable_channelz": 0,
     });
     this.#connections = new Connections(this.#server);
     this.#server.addService(
       bytesServiceDefinition(PresenceServiceDesc),
-      presenceHandlers({ ...options, connections: this.#connections }),
+      presenceHandlers({ ...options, maxBatchBytes, connections: this.#connections }),
     );
     this.#health.addToServer(this.#server);
     addReflection(this.#server);

@@ -5,22 +5,28 @@ import type {
   ServerWritableStream,
   UntypedServiceImplementation,
 } from "@grpc/grpc-js";
+import { StatusSchema } from "../../gen/google/rpc/status_pb.js";
 import * as pb from "../../gen/presence/v1/presence_service_pb.js";
 import { PresenceError } from "../model/errors.js";
+import type { EntryResult } from "../service/batch.js";
 import { type Caller, callerFromMetadata } from "../service/caller.js";
 import type { PresenceService } from "../service/presence_service.js";
 import type { StreamEnd, Subscription } from "../service/subscriber.js";
 import { decodeRequest } from "../wire/decode.js";
-import { encodeWritten } from "../wire/write_response.js";
+import { encodeJoined, encodeResults, encodeWritten } from "../wire/write_response.js";
 import type { Connections } from "./connections.js";
 import { http2StreamOf } from "./http2_stream.js";
-import { toServiceError } from "./status.js";
+import { tooLarge, toServiceError, toStatus } from "./status.js";
 import { Framer, sinkOf } from "./stream_sink.js";
 
 /** What the handlers stand on. */
 export interface HandlersOptions {
   readonly service: PresenceService;
   readonly connections: Connections;
+  /** The largest request of a call for one user, in bytes (S21). The transport has read it, and nothing has decoded it. */
+  readonly maxRequestBytes: number;
+  /** The same for the batches. */
+  readonly maxBatchBytes: number;
   /** A call failed by the server's own fault. */
   readonly onError: (error: unknown, method: string) => void;
   /** A call was answered; `reason` is `OK`, or why it was refused. Absent: nobody wants to know. */
@@ -42,11 +48,26 @@ export function presenceHandlers(options: HandlersOptions): UntypedServiceImplem
     listOnlineUsers: message(method.listOnlineUsers, (...call) => service.listOnlineUsers(...call)),
     listUserChannels: message(method.listUserChannels, (...call) => service.listUserChannels(...call)),
     joinChannel: message(method.joinChannel, (...call) => service.joinChannel(...call)),
+    batchSetState: unaryHandler(
+      { ...options, maxRequestBytes: options.maxBatchBytes },
+      method.batchSetState,
+      (...call) => service.batchSetState(...call),
+      (results) => encodeBatch(results, encodeWritten, method.batchSetState.name, options),
+    ),
+    batchJoinChannel: unaryHandler(
+      { ...options, maxRequestBytes: options.maxBatchBytes },
+      method.batchJoinChannel,
+      (...call) => service.batchJoinChannel(...call),
+      (results) => encodeBatch(results, encodeJoined, method.batchJoinChannel.name, options),
+    ),
     heartbeat: message(method.heartbeat, (...call) => service.heartbeat(...call)),
     leaveChannel: message(method.leaveChannel, (...call) => service.leaveChannel(...call)),
     subscribePresence: subscribeHandler(options),
   };
 }
+
+/** What the metrics call a request that is beyond its limit: no ErrorReason, for the transport has none. */
+const TOO_LARGE = "TOO_LARGE";
 
 type UseCase<In extends DescMessage, Result> = (caller: Caller, request: MessageShape<In>) => Promise<Result>;
 
@@ -58,6 +79,12 @@ function unaryHandler<In extends DescMessage, Result>(
 ): handleUnaryCall<Buffer, Buffer> {
   return async (call, callback) => {
     const began = options.onCall && performance.now();
+    const { length } = call.request;
+    if (length > options.maxRequestBytes) {
+      callback(tooLarge(length, options.maxRequestBytes));
+      report(options, name, TOO_LARGE, began);
+      return;
+    }
     let response: Buffer;
     try {
       response = asBuffer(encode(await useCase(callerOf(call), decodeRequest(input, call.request))));
@@ -70,6 +97,22 @@ function unaryHandler<In extends DescMessage, Result>(
     callback(null, response);
     report(options, name, "OK", began);
   };
+}
+
+/** Each entry with its response or its refusal; what is the server's own fault is reported as for a single call. */
+function encodeBatch<T>(
+  results: readonly EntryResult<T>[],
+  encode: (done: T) => Uint8Array,
+  name: string,
+  options: HandlersOptions,
+): Uint8Array {
+  return encodeResults(
+    results.map((result) => {
+      if ("done" in result) return { response: encode(result.done) };
+      reasonOf(result.failed, name, options);
+      return { error: toBinary(StatusSchema, toStatus(result.failed)) };
+    }),
+  );
 }
 
 function report({ onCall }: HandlersOptions, name: string, reason: string, began: number | undefined): void {
@@ -88,6 +131,12 @@ function subscribeHandler(options: HandlersOptions): handleServerStreamingCall<B
       call.emit("error", toServiceError(error));
       report(options, name, reason, began);
     };
+    const { length } = call.request;
+    if (length > options.maxRequestBytes) {
+      call.emit("error", tooLarge(length, options.maxRequestBytes));
+      report(options, name, TOO_LARGE, began);
+      return;
+    }
     // Until the stream is let in, its end has nobody to be told to.
     let subscription: Subscription | undefined;
     let end: StreamEnd | undefined;

@@ -2,7 +2,7 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { type Any, anyPack, durationFromMs } from "@bufbuild/protobuf/wkt";
 import { Metadata, type ServiceError, status } from "@grpc/grpc-js";
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.js";
-import { StatusSchema } from "../../gen/google/rpc/status_pb.js";
+import { type Status, StatusSchema } from "../../gen/google/rpc/status_pb.js";
 import { type UserState as PbUserState, UserStateSchema } from "../../gen/presence/v1/presence_pb.js";
 import { PresenceError, type Reason } from "../model/errors.js";
 import { NO_STATES, type UserState } from "../model/user_state.js";
@@ -49,14 +49,25 @@ const MAX_STATE_BYTES = 4096;
 
 /** The one place where a domain error becomes a gRPC status with details (S22). */
 export function toServiceError(error: unknown): ServiceError {
-  const refusal =
-    error instanceof PresenceError ? error : new PresenceError("INTERNAL", "something failed inside the server");
-  const code = CODES[refusal.reason];
-  const message = shorten(refusal.message);
+  const rich = toStatus(error);
+  const { code, message } = rich;
   const metadata = new Metadata();
-  const rich = create(StatusSchema, { code, message, details: detailsOf(refusal) });
   metadata.set("grpc-status-details-bin", Buffer.from(toBinary(StatusSchema, rich)));
   return Object.assign(new Error(message), { code, details: message, metadata });
+}
+
+/** The same as a message, for a batch's entry. */
+export function toStatus(error: unknown): Status {
+  const refusal =
+    error instanceof PresenceError ? error : new PresenceError("INTERNAL", "something failed inside the server");
+  const message = shorten(refusal.message);
+  return create(StatusSchema, { code: CODES[refusal.reason], message, details: detailsOf(refusal) });
+}
+
+/** A request beyond its method's limit, in the words in which grpc-js refuses one that is beyond the server's (S21). */
+export function tooLarge(bytes: number, limit: number): ServiceError {
+  const details = `Received message larger than max (${bytes} vs. ${limit})`;
+  return Object.assign(new Error(details), { code: status.RESOURCE_EXHAUSTED, details, metadata: new Metadata() });
 }
 
 function detailsOf(error: PresenceError): Any[] {

@@ -95,6 +95,7 @@ export async function startServer(
     keepaliveMs: settings.keepalive,
     keepaliveTimeoutMs: settings.keepaliveTimeout,
     maxRequestBytes: settings.maxRequestBytes,
+    maxBatchBytes: settings.maxBatchBytes,
     onError: (error, method) => log.error({ err: error, method }, "call failed inside"),
     onCall: settings.metrics || log.isLevelEnabled("debug") ? onCall : undefined,
   });

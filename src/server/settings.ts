@@ -32,6 +32,7 @@ export interface ServerSettings {
   readonly maxPendingPairs: number;
   readonly maxChannelsPerUser: number;
   readonly maxRequestBytes: number;
+  readonly maxBatchBytes: number;
 }
 
 /** Every setting there is. Flags, environment, help and the checks are made from this table. */
@@ -205,6 +206,14 @@ export const SETTINGS: Readonly<Record<keyof ServerSettings, Setting>> = {
     max: 4 * MIB,
     default: "64KiB",
     help: "size of a request message",
+  },
+  maxBatchBytes: {
+    flag: "max-batch-bytes",
+    kind: "bytes",
+    min: KIB,
+    max: 16 * MIB,
+    default: "1MiB",
+    help: "size of a request of BatchJoinChannel or BatchSetState; never less than --max-request-bytes",
   },
 };
 

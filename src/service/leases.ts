@@ -2,7 +2,8 @@ import { create } from "@bufbuild/protobuf";
 import * as pb from "../../gen/presence/v1/presence_service_pb.js";
 import type { Engine, MaybePromise, SessionPlace } from "../engine/engine.js";
 import { PresenceError } from "../model/errors.js";
-import { fromPosition, fromUserState, toChannelId, toMs } from "../wire/messages.js";
+import { toChannelId, toMs } from "../wire/messages.js";
+import type { Joined } from "../wire/write_response.js";
 import { allOf, andThen } from "./at_once.js";
 import { actingUser, type Caller } from "./caller.js";
 import type { Members, Result } from "./members.js";
@@ -21,7 +22,7 @@ export class Leases {
   constructor(private readonly options: LeasesOptions) {}
 
   /** S17. Answers at once where the engine does. */
-  join(caller: Caller, request: pb.JoinChannelRequest): MaybePromise<pb.JoinChannelResponse> {
+  join(caller: Caller, request: pb.JoinChannelRequest): MaybePromise<Joined> {
     const userId = actingUser(caller, request.userId);
     const { members, leaseTtlMs } = this.options;
     const joining = members.start(toChannelId(request.channel!), userId, {
@@ -77,10 +78,6 @@ function noSession(error: unknown): boolean {
   throw error;
 }
 
-function joined({ outcome, member, position }: Result): pb.JoinChannelResponse {
-  return create(pb.JoinChannelResponseSchema, {
-    sessionId: outcome.joined!.session.id,
-    state: fromUserState(member.presence!.state),
-    position: fromPosition(position),
-  });
+function joined({ outcome, member, position }: Result): Joined {
+  return { sessionId: outcome.joined!.session.id, state: member.presence!.state, position };
 }

@@ -174,13 +174,20 @@ export class Members {
   }
 
   #expire(key: string): void {
-    const { channel, userId } = parseMemberKey(key);
-    this.run(channel, userId, { kind: "expire" }).catch((error: unknown) => {
+    const failed = (error: unknown): void => {
       this.options.onError(error);
       this.#deadlines.set(key, this.options.clock.now().tick + RETRY_DEADLINE_MS);
-    });
+    };
+    try {
+      const expiring = this.#start({ key, ...parseMemberKey(key), command: EXPIRE, onCommitted: ignore });
+      if (expiring instanceof Promise) expiring.catch(failed);
+    } catch (error) {
+      failed(error);
+    }
   }
 }
+
+const EXPIRE: Command = { kind: "expire" };
 
 const ignore = (): void => {};
 

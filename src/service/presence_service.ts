@@ -2,14 +2,16 @@ import { create } from "@bufbuild/protobuf";
 import * as pb from "../../gen/presence/v1/presence_service_pb.js";
 import type { EndedSession } from "../channel/apply.js";
 import { pendingStates } from "../channel/member.js";
-import type { Engine } from "../engine/engine.js";
+import type { Engine, MaybePromise } from "../engine/engine.js";
 import type { Hub } from "../fanout/hub.js";
 import type { EventCodec, Sink } from "../fanout/ports.js";
 import type { Reader } from "../fanout/reader.js";
 import { PresenceError } from "../model/errors.js";
 import type { Clock } from "../time/clock.js";
-import { fromUserState, toChannelId, toRevision } from "../wire/messages.js";
-import type { Written } from "../wire/write_response.js";
+import { fromPosition, fromUserState, toChannelId, toRevision } from "../wire/messages.js";
+import type { Joined, Written } from "../wire/write_response.js";
+import { andThen } from "./at_once.js";
+import { type EntryResult, runBatch } from "./batch.js";
 import { actingUser, type Caller, namedUser } from "./caller.js";
 import { Leases } from "./leases.js";
 import { Members, type Result } from "./members.js";
@@ -32,6 +34,8 @@ export interface PresenceServiceOptions {
 /**
  * The use cases: one method for each RPC of the contract, on requests that have been validated. A write answers with
  * the domain's own words, which are encoded once the transport is known.
+ *
+ * In a batch, what has been validated is the number of the entries alone.
  *
  * Knows no transport. Each throws a PresenceError when the call is refused; then nothing has changed (S22).
  */
@@ -63,14 +67,12 @@ export class PresenceService {
 
   /** S9, S11, S12, S14. */
   async setState(caller: Caller, request: pb.SetStateRequest): Promise<Written> {
-    const userId = actingUser(caller, request.userId);
-    const result = await this.#members.run(toChannelId(request.channel!), userId, {
-      kind: "set",
-      states: request.states,
-      replace: request.replace,
-      expectedRevision: request.expectedRevision === undefined ? undefined : toRevision(request.expectedRevision),
-    });
-    return written(result);
+    return this.#setState(caller, request);
+  }
+
+  /** S9, S11, S12, S14, for up to 1000 users, each with a result of its own, and each checked here. */
+  async batchSetState(caller: Caller, { requests }: pb.BatchSetStateRequest): Promise<readonly EntryResult<Written>[]> {
+    return runBatch(pb.SetStateRequestSchema, requests, (request) => this.#setState(caller, request));
   }
 
   /** S13. */
@@ -113,7 +115,20 @@ export class PresenceService {
 
   /** S17. */
   async joinChannel(caller: Caller, request: pb.JoinChannelRequest): Promise<pb.JoinChannelResponse> {
-    return this.#leases.join(caller, request);
+    const { sessionId, state, position } = await this.#leases.join(caller, request);
+    return create(pb.JoinChannelResponseSchema, {
+      sessionId,
+      state: fromUserState(state),
+      position: fromPosition(position),
+    });
+  }
+
+  /** S17, for up to 1000 users, each with a result of its own, and each checked here. */
+  async batchJoinChannel(
+    caller: Caller,
+    { requests }: pb.BatchJoinChannelRequest,
+  ): Promise<readonly EntryResult<Joined>[]> {
+    return runBatch(pb.JoinChannelRequestSchema, requests, (request) => this.#leases.join(caller, request));
   }
 
   /** S17. Refused as a whole when one of the sessions is another user's than the caller. */
@@ -140,6 +155,17 @@ export class PresenceService {
   /** Stops all timers. */
   close(): void {
     this.#members.close();
+  }
+
+  #setState(caller: Caller, request: pb.SetStateRequest): MaybePromise<Written> {
+    const userId = actingUser(caller, request.userId);
+    const setting = this.#members.start(toChannelId(request.channel!), userId, {
+      kind: "set",
+      states: request.states,
+      replace: request.replace,
+      expectedRevision: request.expectedRevision === undefined ? undefined : toRevision(request.expectedRevision),
+    });
+    return andThen(setting, written);
   }
 
   #endStream({ sessionId, attachment, why }: EndedSession): void {

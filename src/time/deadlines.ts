@@ -26,7 +26,7 @@ interface Slot<K> {
 /**
  * Deadlines of any number of keys, in one heap with one timer.
  *
- * `onDue` is called once for each key whose deadline has passed; the deadline is forgotten before the call, so the
+ * `onDue` is called once for each key whose deadline has passed; the deadline counts no more during the call, so the
  * callee may set the next one.
  */
 export class Deadlines<K> {
@@ -100,10 +100,14 @@ export class Deadlines<K> {
         this.#push({ at: entry.dueAt, entry });
         continue;
       }
-      this.#entries.delete(entry.key);
       entry.dueAt = Number.POSITIVE_INFINITY;
+      entry.slotAt = Number.POSITIVE_INFINITY;
       handled++;
       this.onDue(entry.key);
+      // Kept until here, because whoever is called often sets the next one at once.
+      if (entry.dueAt === Number.POSITIVE_INFINITY && this.#entries.get(entry.key) === entry) {
+        this.#entries.delete(entry.key);
+      }
     }
     this.#arm();
   }
@@ -112,6 +116,7 @@ export class Deadlines<K> {
   #rebuild(): void {
     this.#heap.length = 0;
     for (const entry of this.#entries.values()) {
+      if (entry.dueAt === Number.POSITIVE_INFINITY) continue;
       entry.slotAt = entry.dueAt;
       this.#push({ at: entry.slotAt, entry });
     }

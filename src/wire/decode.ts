@@ -22,16 +22,22 @@ export function decodeRequest<Desc extends DescMessage>(schema: Desc, bytes: Uin
   } catch (error) {
     throw explain(schema, bytes, error);
   }
+  checkRequest(schema, message);
+  return message;
+}
+
+/** Checks a message against the constraints of its proto; throws as `decodeRequest` does. For the entries of a batch. */
+export function checkRequest<Desc extends DescMessage>(schema: Desc, message: MessageShape<Desc>): void {
   let certainlyValid = quickChecks.get(schema);
   if (!certainlyValid) {
     certainlyValid = compileQuickCheck(schema);
     quickChecks.set(schema, certainlyValid);
   }
-  if (certainlyValid(message)) return message;
+  if (certainlyValid(message)) return;
   const result = validator.validate(schema, message);
   if (result.kind === "valid") {
     refuseMalformedDurations(schema, message);
-    return message;
+    return;
   }
   if (result.kind === "error") throw result.error;
   throw fromViolations(result.violations);
@@ -74,7 +80,7 @@ function reasonOf(violation: Violation): Reason {
   const tooLong = violation.ruleId === "string.max_bytes";
   if (field === "channel.type") return "INVALID_CHANNEL_TYPE";
   if (field === "channel" || field.startsWith("channel.")) return "INVALID_CHANNEL_NAME";
-  if (field === "user_id") return "INVALID_USER_ID";
+  if (field === "user_id" || field.startsWith("user_ids[")) return "INVALID_USER_ID";
   if (field === "page_token") return "INVALID_PAGE_TOKEN";
   const isKey = violation.forKey || /^keys\[/.test(field);
   if (isKey) return tooLong ? "STATE_KEY_SIZE_OVERFLOW" : "INVALID_STATE_KEY";
@@ -113,7 +119,7 @@ function explain(schema: DescMessage, bytes: Uint8Array, error: unknown): Presen
 
 function reasonOfText(field: string): Reason {
   if (field.startsWith("channel")) return "INVALID_CHANNEL_NAME";
-  if (field === "user_id") return "INVALID_USER_ID";
+  if (field === "user_id" || field === "user_ids") return "INVALID_USER_ID";
   if (field.endsWith(" key") || field === "keys") return "INVALID_STATE_KEY";
   return "INVALID_ARGUMENT";
 }

@@ -4,6 +4,7 @@ import {
   type DurationRules,
   type FieldRules,
   field as fieldRulesOption,
+  Ignore,
   message as messageRulesOption,
   type StringRules,
 } from "../../gen/buf/validate/validate_pb.js";
@@ -41,7 +42,7 @@ function fieldCheck(field: DescField): Check {
     case "map":
       return field.mapKind === "scalar" ? mapCheck(rules) : decline;
     case "list":
-      return field.listKind === "scalar" ? listCheck(rules) : decline;
+      return field.listKind === "enum" ? decline : listCheck(rules, field.listKind === "message");
     case "enum": {
       if (!rules) return () => true;
       const { type } = rules;
@@ -103,11 +104,15 @@ function mapCheck(rules: FieldRules | undefined): Check {
   };
 }
 
-function listCheck(rules: FieldRules | undefined): Check {
-  if (!rules) return () => true;
+/** Messages in a list are left to the validator, unless they are to be checked by somebody else. */
+function listCheck(rules: FieldRules | undefined, ofMessages: boolean): Check {
+  if (!rules) return ofMessages ? decline : () => true;
   const { type } = rules;
   if (type.case !== "repeated" || type.value.unique) return decline;
-  const item = scalarCheck(type.value.items);
+  const { items } = type.value;
+  const ignored = items?.ignore === Ignore.ALWAYS;
+  if (ofMessages && !ignored) return decline;
+  const item = ignored ? () => true : scalarCheck(items);
   const min = Number(type.value.minItems);
   const max = type.value.maxItems ? Number(type.value.maxItems) : Number.POSITIVE_INFINITY;
   return (value) => {

@@ -34,3 +34,38 @@ function writePosition(writer: BinaryWriter, { epoch, revision }: Position): voi
   if (epoch !== "") writer.tag(1, WireType.LengthDelimited).string(epoch);
   if (revision !== 0) writer.tag(2, WireType.Varint).uint64(revision);
 }
+
+/** A lease that was made: the answer to JoinChannel. */
+export interface Joined {
+  readonly sessionId: string;
+  /** The whole state after the join. */
+  readonly state: UserState;
+  readonly position: Position;
+}
+
+/** JoinChannelResponse, by hand as well: a batch has a thousand of them. */
+export function encodeJoined({ sessionId, state, position }: Joined): Uint8Array {
+  const stateBytes = encodeUserState(state);
+  return scratch.encode((writer) => {
+    writer.tag(1, WireType.LengthDelimited).string(sessionId);
+    writer.tag(2, WireType.LengthDelimited).bytes(stateBytes);
+    writer.tag(3, WireType.LengthDelimited).fork();
+    writePosition(writer, position);
+    writer.join();
+  });
+}
+
+/** What became of one entry of a batch, encoded: its response, or the `google.rpc.Status` of its refusal. */
+export type EncodedResult = { readonly response: Uint8Array } | { readonly error: Uint8Array };
+
+/** BatchJoinChannelResponse and BatchSetStateResponse, which are alike. */
+export function encodeResults(results: readonly EncodedResult[]): Uint8Array {
+  return scratch.encode((writer) => {
+    for (const result of results) {
+      writer.tag(1, WireType.LengthDelimited).fork();
+      if ("response" in result) writer.tag(1, WireType.LengthDelimited).bytes(result.response);
+      else writer.tag(2, WireType.LengthDelimited).bytes(result.error);
+      writer.join();
+    }
+  });
+}

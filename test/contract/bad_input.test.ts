@@ -185,6 +185,31 @@ const CASES: readonly Case[] = [
     undefined,
   ],
   [
+    "1001 users asked for",
+    (c) => c.listOnlineUsers({ channel: room, userIds: Array.from({ length: 1001 }, (_, i) => `u${i}`) }),
+    INVALID,
+    "INVALID_ARGUMENT",
+    "user_ids",
+  ],
+  [
+    "an empty user id among those asked for",
+    (c) => c.listOnlineUsers({ channel: room, userIds: ["a", ""] }),
+    INVALID,
+    "INVALID_USER_ID",
+    "user_ids[1]",
+  ],
+  [
+    "33 pairs to look for",
+    (c) =>
+      c.listOnlineUsers({
+        channel: room,
+        states: Object.fromEntries(Array.from({ length: 33 }, (_, i) => [`k${i}`, ""])),
+      }),
+    INVALID,
+    "INVALID_ARGUMENT",
+    "states",
+  ],
+  [
     "1001 sessions in a heartbeat",
     (c) => c.heartbeat({ sessionIds: Array.from({ length: 1001 }, () => "s") }),
     INVALID,

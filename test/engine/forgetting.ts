@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { Bench, type MakeEngine, ROOM } from "./fixture.js";
+import { Bench, type MakeEngine, OTHER_ROOM, ROOM } from "./fixture.js";
 
 /** Nothing is kept for good (S23). */
 export function forgettingTests(makeEngine: MakeEngine): void {
@@ -51,7 +51,39 @@ export function forgettingTests(makeEngine: MakeEngine): void {
     await bench.do({ type: 1, name: "pending" }, "ann", { kind: "remove", keys: [] });
     await bench.leave({ type: 1, name: "joined" }, "ann");
     await bench.pass(1000);
-    assert.deepEqual(bench.engine.stats(), { channels: 0, present: 0, sessions: 0 });
+    assert.deepEqual(bench.engine.stats(), { channels: 0, present: 0, sessions: 0, users: 0 });
     assert.deepEqual((await bench.engine.read(ROOM, "ann")).elsewhere, { channels: 0, pendingPairs: 0 });
+  });
+
+  it("S12 S23 keeps nothing of a user who is gone from everywhere, and keeps one who is somewhere", async () => {
+    const bench = await Bench.of(makeEngine);
+    const users = () => bench.engine.stats().users;
+    await bench.join(ROOM, "ann");
+    await bench.join(OTHER_ROOM, "ann");
+    await bench.join(ROOM, "bob");
+    await bench.set(ROOM, "cid", { mood: "pending" });
+    assert.equal(users(), 3);
+    await bench.leave(ROOM, "ann");
+    await bench.leave(ROOM, "bob");
+    assert.equal(users(), 2);
+    await bench.leave(OTHER_ROOM, "ann");
+    await bench.do(ROOM, "cid", { kind: "remove", keys: [] });
+    assert.equal(users(), 0);
+    await bench.join(ROOM, "ann");
+    assert.equal(users(), 1);
+  });
+
+  it("S17 S23 keeps nothing of users whose sessions timed out, however many they were", async () => {
+    const bench = await Bench.of(makeEngine);
+    const userIds = Array.from({ length: 300 }, (_, i) => `user ${i}`);
+    for (const userId of userIds) {
+      const sessionId = await bench.join(ROOM, userId);
+      await bench.do(ROOM, userId, { kind: "detach", sessionId, attachment: 0 });
+    }
+    assert.equal(bench.engine.stats().users, 300);
+    bench.tick = 30_000;
+    for (const userId of userIds) await bench.do(ROOM, userId, { kind: "expire" });
+    const { users, sessions, present } = bench.engine.stats();
+    assert.deepEqual([users, sessions, present], [0, 0, 0]);
   });
 }

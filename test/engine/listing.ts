@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import type { States } from "../../src/model/user_state.js";
 import { property } from "../support/property.js";
 import { Bench, joining, type MakeEngine, OTHER_ROOM, ROOM } from "./fixture.js";
 
@@ -10,7 +11,7 @@ export function listingTests(makeEngine: MakeEngine): void {
     const { position, occupancy } = await engine.summary(ROOM);
     assert.deepEqual([position.revision, occupancy], [0, 0]);
     assert.deepEqual((await engine.snapshot(ROOM)).users, []);
-    assert.deepEqual((await engine.page(ROOM, 0, 10)).users, []);
+    assert.deepEqual((await engine.page(ROOM, 0, 10, {})).users, []);
     assert.equal(engine.stats().channels, 0);
   });
 
@@ -46,7 +47,7 @@ export function listingTests(makeEngine: MakeEngine): void {
       deltas.map(({ kind }) => kind),
       ["timeout", "join"],
     );
-    const listed = [await bench.engine.snapshot(ROOM), await bench.engine.page(ROOM, 2, 10)];
+    const listed = [await bench.engine.snapshot(ROOM), await bench.engine.page(ROOM, 2, 10, {})];
     assert.deepEqual(
       listed.map(({ users }) => users.map(({ userId }) => userId)),
       [["bob", "ann"], ["ann"]],
@@ -67,14 +68,14 @@ export function listingTests(makeEngine: MakeEngine): void {
   it("S19 pages end where nobody is left", async () => {
     const bench = await Bench.of(makeEngine);
     for (const userId of ["ann", "bob", "cid", "dan"]) await bench.join(ROOM, userId);
-    const first = await bench.engine.page(ROOM, 0, 2);
+    const first = await bench.engine.page(ROOM, 0, 2, {});
     assert.deepEqual(
       first.users.map(({ userId }) => userId),
       ["ann", "bob"],
     );
     assert.equal(first.occupancy, 4);
     assert.ok(first.next !== undefined);
-    const second = await bench.engine.page(ROOM, first.next, 2);
+    const second = await bench.engine.page(ROOM, first.next, 2, {});
     assert.deepEqual(
       second.users.map(({ userId }) => userId),
       ["cid", "dan"],
@@ -88,16 +89,19 @@ export function listingTests(makeEngine: MakeEngine): void {
 
   property(
     "S19 pages neither repeat nor skip a user that stays, whatever happens in between",
-    [fc.subarray(users), fc.integer({ min: 1, max: 4 }), rounds],
-    async (present, limit, rounds) => {
+    [fc.subarray(users), fc.integer({ min: 1, max: 4 }), rounds, fc.constantFrom<States>({}, { here: "yes" })],
+    async (present, limit, rounds, states) => {
       const bench = await Bench.of(makeEngine);
-      for (const userId of present) await bench.join(ROOM, userId);
+      // With a filter, half of those who are there do not pass it, and whoever passes it goes on to.
+      const passes = (userId: string) => Object.keys(states).length === 0 || userId < "e";
+      const join = (userId: string) => bench.join(ROOM, userId, { here: userId < "e" ? "yes" : "no" });
+      for (const userId of present) await join(userId);
       const stayed = new Set(present);
       const now = new Set(present);
       const listed: string[] = [];
       let next: number | undefined = 0;
       for (const changes of rounds) {
-        const page = await bench.engine.page(ROOM, next, limit);
+        const page = await bench.engine.page(ROOM, next, limit, states);
         assert.ok(page.users.length <= limit);
         listed.push(...page.users.map(({ userId }) => userId));
         next = page.next;
@@ -105,7 +109,7 @@ export function listingTests(makeEngine: MakeEngine): void {
         for (const { userId, kind } of changes) {
           if (kind === "set" && now.has(userId)) await bench.set(ROOM, userId, { x: String(listed.length) });
           if (kind === "join" && !now.has(userId)) {
-            await bench.join(ROOM, userId);
+            await join(userId);
             now.add(userId);
           }
           if (kind === "leave" && now.delete(userId)) {
@@ -114,9 +118,30 @@ export function listingTests(makeEngine: MakeEngine): void {
           }
         }
       }
+      assert.deepEqual(
+        listed.filter((userId) => !passes(userId)),
+        [],
+      );
       if (next !== undefined) return;
-      for (const userId of stayed)
-        assert.equal(listed.filter((id) => id === userId).length, 1, `${userId} in ${listed}`);
+      for (const userId of stayed) {
+        assert.equal(listed.filter((id) => id === userId).length, Number(passes(userId)), `${userId} in ${listed}`);
+      }
     },
   );
+
+  it("S19 counts those whose state holds all of the pairs, and knows an unknown channel as empty", async () => {
+    const { engine } = await Bench.of(makeEngine);
+    assert.deepEqual(await engine.count(ROOM, { a: "1" }), { count: 0, position: { epoch: "", revision: 0 } });
+    const bench = await Bench.of(makeEngine);
+    await bench.join(ROOM, "ann", { a: "1", b: "2" });
+    await bench.join(ROOM, "bob", { a: "1" });
+    await bench.join(ROOM, "cid", { a: "" });
+    await bench.join(ROOM, "dan");
+    const count = async (states: Record<string, string>) => (await bench.engine.count(ROOM, states)).count;
+    assert.deepEqual(
+      [await count({ a: "1" }), await count({ a: "1", b: "2" }), await count({ a: "" }), await count({ toString: "" })],
+      [2, 1, 1, 0],
+    );
+    assert.equal(await count({}), 4);
+  });
 }

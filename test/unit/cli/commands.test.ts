@@ -92,6 +92,22 @@ describe("commands", () => {
       assert.deepEqual((await rollcall(["who", "room", "--count", "--json", ...common])).out, ['{"count":2}']);
     });
 
+    it("asks for certain users and pairs alone, and says so where there are none", async () => {
+      const asked: unknown[] = [];
+      service.handlers.listOnlineUsers = ({ userIds, states }) => {
+        asked.push([userIds, { ...states }]);
+        return {};
+      };
+      await rollcall(["who", "room", "--filter", "Mic=True", "-f", "Mode=", "--count", ...common]);
+      const io = new FakeIo({ tty: true, env: { NO_COLOR: "1" } });
+      await rollcall(["who", "room", "--user-id", "anna", "bob", ...common], io);
+      assert.deepEqual(io.stdout.lines, ["none of these is in room"]);
+      assert.deepEqual(asked, [
+        [[], { Mic: "True", Mode: "" }],
+        [["anna", "bob"], {}],
+      ]);
+    });
+
     it("has a summary and colours on a terminal, and none with NO_COLOR", async () => {
       const onTerminal = new FakeIo({ tty: true });
       await rollcall(["who", "room", ...common], onTerminal);
@@ -226,6 +242,7 @@ describe("usage", () => {
     [["set", "room", "a=1", "--expect", "x"], /whole number/],
     [["get", "room"], /missing required argument 'user'/],
     [["get", "room", "anna", "more"], /too many arguments/],
+    [["who", "room", "--filter", "Mic"], /"Mic" is not KEY=VALUE/],
     [["who", "room", "--type", "video"], /Allowed choices are message, stream/],
     [["who", "room", "--timeout", "soon"], /500ms, 5s or 1m/],
     [["who", "room", "--user", ""], /must not be empty/],
@@ -259,7 +276,7 @@ describe("usage", () => {
     ]) {
       assert.ok(out.join("\n").includes(words), words);
     }
-    for (const command of ["watch", "set", "get", "rm", "who", "where"]) {
+    for (const command of ["watch", "set", "get", "rm", "who", "where", "load"]) {
       const help = await rollcall([command, "--help"]);
       assert.equal(help.code, 0);
       assert.ok(help.out.join("\n").includes(`$ rollcall ${command}`), command);

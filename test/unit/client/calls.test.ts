@@ -120,6 +120,21 @@ describe("calls of the client", () => {
     assert.equal(await presence.channel("chat_room").count(), 100_000);
   });
 
+  it("onlineUsers and count pass on whom they are asked about", async () => {
+    const asked: unknown[] = [];
+    service.handlers.listOnlineUsers = ({ userIds, states, countOnly }) => {
+      asked.push([userIds, { ...states }, countOnly]);
+      return { users: [user("a")], totalSize: 1 };
+    };
+    const room = presence.channel("chat_room");
+    for await (const { userId } of room.onlineUsers({ userIds: ["a", "b"] })) assert.equal(userId, "a");
+    assert.equal(await room.count({ states: { Mic: "True" } }), 1);
+    assert.deepEqual(asked, [
+      [["a", "b"], {}, false],
+      [[], { Mic: "True" }, true],
+    ]);
+  });
+
   it("channelsOf goes through all pages", async () => {
     const page = (name: string, type: ChannelType) => ({
       channel: { type, name },

@@ -24,6 +24,8 @@ describe("rpc: handlers", () => {
     handlers = presenceHandlers({
       service: world.service,
       connections: { isOpen: () => open, destroy: () => {} } as unknown as Connections,
+      maxRequestBytes: 1024,
+      maxBatchBytes: 8192,
       onError: (error) => errors.push(error),
       onCall: (method, reason, seconds) => {
         assert.ok(seconds >= 0);

@@ -47,6 +47,7 @@ describe("server: settings", () => {
       maxPendingPairs: 100,
       maxChannelsPerUser: 100,
       maxRequestBytes: 65_536,
+      maxBatchBytes: 1_048_576,
     });
     checkSettings(defaultSettings());
   });

@@ -96,7 +96,7 @@ export class Crowd {
       if (!stream.closed) await this.#close(stream, "lost");
     }
     for (const ms of [30_000, 300_000, 60_000]) await world.pass(ms);
-    assert.deepEqual(world.memory.stats(), { channels: 0, present: 0, sessions: 0 }, "ghosts");
+    assert.deepEqual(world.memory.stats(), { channels: 0, present: 0, sessions: 0, users: 0 }, "ghosts");
     assert.equal(world.service.openStreams, 0);
     assert.equal(world.hub.stats().channels, 0);
     assert.deepEqual(world.errors, []);

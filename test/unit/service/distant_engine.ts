@@ -3,6 +3,7 @@ import type { Commit, Engine } from "../../../src/engine/engine.js";
 import type { ChannelId } from "../../../src/model/channel_id.js";
 import type { Delta } from "../../../src/model/delta.js";
 import type { Position } from "../../../src/model/position.js";
+import type { States } from "../../../src/model/user_state.js";
 
 /** How many turns of the event loop pass before and after a call is carried out, one call after the other. */
 export type Delays = () => number;
@@ -21,7 +22,9 @@ export class DistantEngine implements Engine {
   commit = (commit: Commit) => this.#far(() => this.inner.commit(commit));
   summary = (channel: ChannelId) => this.#far(() => this.inner.summary(channel));
   snapshot = (channel: ChannelId) => this.#far(() => this.inner.snapshot(channel));
-  page = (channel: ChannelId, after: number, limit: number) => this.#far(() => this.inner.page(channel, after, limit));
+  page = (channel: ChannelId, after: number, limit: number, states: States) =>
+    this.#far(() => this.inner.page(channel, after, limit, states));
+  count = (channel: ChannelId, states: States) => this.#far(() => this.inner.count(channel, states));
   replay = (channel: ChannelId, from: Position) => this.#far(() => this.inner.replay(channel, from));
   placesOf = (userId: string) => this.#far(() => this.inner.placesOf(userId));
   findSession = (sessionId: string) => this.#far(() => this.inner.findSession(sessionId));

@@ -46,7 +46,7 @@ describe("service: limits, and nothing is kept for good", () => {
     await world.pass(30_000);
     await world.pass(300_000);
     await world.pass(60_000);
-    assert.deepEqual(world.memory.stats(), { channels: 0, present: 0, sessions: 0 });
+    assert.deepEqual(world.memory.stats(), { channels: 0, present: 0, sessions: 0, users: 0 });
     assert.equal(world.hub.stats().channels, 0);
     assert.equal(world.service.openStreams, 0);
     assert.equal(world.clock.pending, 0);

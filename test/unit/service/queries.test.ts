@@ -127,6 +127,91 @@ describe("service: queries (S19)", () => {
     await refusal("INVALID_PAGE_TOKEN", () => userChannels("b", { pageToken: ofChannels }));
   });
 
+  const idsOf = ({ users }: pb.ListOnlineUsersResponse) => users.map(({ userId }) => userId);
+
+  it("S19 says which of these are here: in the order asked, each once, whatever it asks for", async () => {
+    for (const userId of ["a", "b", "c", "d"])
+      await world.joinLease(userId, { initialStates: { even: String("bd".includes(userId)) } });
+    await world.set("pending", { even: "true" });
+    await world.subscribe("quiet", { quiet: true });
+    const userIds = ["d", "nobody", "a", "d", "pending", "quiet", "__proto__", "b"];
+    const all = await onlineUsers({ userIds });
+    assert.deepEqual([idsOf(all), all.totalSize, all.nextPageToken], [["d", "a", "b"], 4, ""]);
+    assert.deepEqual({ ...all.users[0]!.states }, {});
+    const even = await onlineUsers({ userIds, states: { even: "true" }, includeStates: true });
+    assert.deepEqual(idsOf(even), ["d", "b"]);
+    assert.deepEqual({ ...even.users[0]!.states }, { even: "true" });
+    const count = async (init: object) => (await onlineUsers({ ...init, countOnly: true })).totalSize;
+    assert.deepEqual([await count({ userIds }), await count({ userIds, states: { even: "true" } })], [3, 2]);
+    assert.deepEqual([await count({ states: { even: "false" } }), await count({})], [2, 4]);
+  });
+
+  it("S19 asks the engine for no more than the users that it is asked for", async () => {
+    const asked: string[] = [];
+    const forbidden = () => assert.fail("the whole channel was walked");
+    world = new World({
+      wrap: (engine) =>
+        Object.create(engine, {
+          read: { value: (channel: never, userId: string) => asked.push(userId) && engine.read(channel, userId) },
+          summary: { value: engine.summary.bind(engine) },
+          ...Object.fromEntries(["page", "count", "snapshot"].map((name) => [name, { value: forbidden }])),
+        }),
+    });
+    await onlineUsers({ userIds: ["a", "b", "a"] });
+    await onlineUsers({ userIds: ["a", "b", "a"], countOnly: true });
+    await onlineUsers({ countOnly: true });
+    assert.deepEqual(asked, ["a", "b", "a", "b"]);
+  });
+
+  it("S19 pages through those who pass a filter, and through those who were asked for", async () => {
+    for (const userId of ["a", "b", "c", "d", "e", "f"]) {
+      await world.joinLease(userId, { initialStates: { even: String("bdf".includes(userId)) } });
+    }
+    const userIds = ["f", "nobody", "d", "c", "a", "nobody else"];
+    for (const [filter, pages] of [
+      [{ states: { even: "true" } }, [["b", "d"], ["f"]]],
+      [
+        { userIds },
+        [
+          ["f", "d"],
+          ["c", "a"],
+        ],
+      ],
+      [{ userIds, states: { even: "false" } }, [["c", "a"]]],
+    ] as const) {
+      const got: string[][] = [];
+      let pageToken = "";
+      do {
+        const page = await onlineUsers({ ...filter, pageSize: 2, pageToken });
+        got.push(idsOf(page));
+        pageToken = page.nextPageToken;
+      } while (pageToken !== "");
+      assert.deepEqual(got, pages);
+    }
+  });
+
+  it("S19 refuses a token that belongs to another filter, and takes one for the same in another order", async () => {
+    for (const userId of ["a", "b", "c"]) await world.joinLease(userId, { initialStates: { x: "1", y: "2" } });
+    const filters = [
+      {},
+      { states: { x: "1", y: "2" } },
+      { states: { x: "1" } },
+      { userIds: ["a", "b", "c"] },
+      { userIds: ["b", "a", "c"] },
+      { userIds: ["a", "b", "c"], states: { x: "1" } },
+    ];
+    for (const given of filters) {
+      const { nextPageToken: pageToken } = await onlineUsers({ ...given, pageSize: 1 });
+      assert.notEqual(pageToken, "");
+      for (const other of filters) {
+        if (other === given) await onlineUsers({ ...other, pageToken });
+        else await refusal("INVALID_PAGE_TOKEN", () => onlineUsers({ ...other, pageToken }));
+      }
+    }
+    const { nextPageToken: pageToken } = await onlineUsers({ states: { x: "1", y: "2" }, pageSize: 1 });
+    assert.deepEqual(idsOf(await onlineUsers({ states: { y: "2", x: "1" }, pageToken })), ["b", "c"]);
+  });
+
   it("S7 S19 lists where a user is present, by type and name, with its state there", async () => {
     await world.joinLease("ann", { channel: { type: 2, name: "a" } });
     await world.joinLease("ann", { channel: room("z"), initialStates: { mood: "fine" } });

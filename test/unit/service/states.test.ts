@@ -95,7 +95,7 @@ describe("service: states", () => {
     assert.deepEqual((await world.set("ann", {})).state.states, { mood: "fine", seat: "7" });
     await world.pass(300_000);
     await world.pass(60_000);
-    assert.deepEqual(world.memory.stats(), { channels: 0, present: 0, sessions: 0 });
+    assert.deepEqual(world.memory.stats(), { channels: 0, present: 0, sessions: 0, users: 0 });
     await world.subscribe("ann");
     assert.deepEqual(await world.get("ann"), {});
   });

@@ -44,6 +44,15 @@ const REQUESTS: readonly [DescMessage, fc.Arbitrary<Record<string, unknown>>][] 
   [pb.ListUserChannelsRequestSchema, fc.record({ userId: text, pageSize: fc.integer(), pageToken: text })],
   [pb.JoinChannelRequestSchema, fc.record({ channel, userId: text, initialStates: states, ttl: duration })],
   [pb.HeartbeatRequestSchema, fc.record({ sessionIds: texts, ttl: duration })],
+  [pb.BatchSetStateRequestSchema, fc.record({ requests: fc.array(fc.record({ userId: text }), { maxLength: 3 }) })],
+  [
+    pb.ListOnlineUsersRequestSchema,
+    fc.record({
+      channel,
+      userIds: texts,
+      states: fc.dictionary(fc.string({ minLength: 1, maxLength: 3 }), text, { maxKeys: 40, size: "max" }),
+    }),
+  ],
   [pb.LeaveChannelRequestSchema, fc.record({ channel, userId: text, sessionId: text })],
 ];
 
@@ -66,6 +75,8 @@ describe("quick check of requests", () => {
       [pb.SubscribePresenceRequestSchema, { channel: here, userId: "tony", resumeFrom: { epoch: "e", revision: 4n } }],
       [pb.ListOnlineUsersRequestSchema, { channel: here, pageSize: 100 }],
       [pb.HeartbeatRequestSchema, { sessionIds: new Array<string>(1000).fill("session"), ttl: { seconds: 30n } }],
+      [pb.BatchSetStateRequestSchema, { requests: [{ channel: here }] }],
+      [pb.BatchJoinChannelRequestSchema, { requests: [{ userId: "not for us to check\u0000" }] }],
       [pb.JoinChannelRequestSchema, { channel: here, userId: "tony", ttl: { seconds: 300n, nanos: 0 } }],
     ];
     for (const [schema, init] of usual) {

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { create, toBinary } from "@bufbuild/protobuf";
 import fc from "fast-check";
+import { StatusSchema } from "../../../gen/google/rpc/status_pb.js";
 import * as pb from "../../../gen/presence/v1/presence_service_pb.js";
 import { fromPosition, fromUserState } from "../../../src/wire/messages.js";
 import { Scratch } from "../../../src/wire/scratch.js";
-import { encodeWritten, type Written } from "../../../src/wire/write_response.js";
+import { encodeJoined, encodeResults, encodeWritten, type Written } from "../../../src/wire/write_response.js";
 import { property } from "../../support/property.js";
 
 const text = fc.string({ unit: "binary", maxLength: 40 });
@@ -64,5 +65,25 @@ describe("wire: a writer that is used again", () => {
     );
     const bytes = scratch.encode((writer) => writer.uint32(7));
     assert.deepEqual([...bytes], [7]);
+  });
+
+  property("is what the generated types would write, in a batch as well", [fc.array(written)], (all) => {
+    const joined = all.map(({ state, position }, i) => ({ sessionId: `session ${i}`, state, position }));
+    const responses = joined.map(({ sessionId, state, position }) => {
+      return { sessionId, state: fromUserState(state), position: fromPosition(position) };
+    });
+    const error = { code: 5, message: "not found" };
+    const init = {
+      results: [
+        ...responses.map((value) => ({ case: "response" as const, value })),
+        { case: "error" as const, value: error },
+      ].map((result) => ({ result })),
+    };
+    const expected = toBinary(pb.BatchJoinChannelResponseSchema, create(pb.BatchJoinChannelResponseSchema, init));
+    const encoded = encodeResults([
+      ...joined.map((one) => ({ response: encodeJoined(one) })),
+      { error: toBinary(StatusSchema, create(StatusSchema, error)) },
+    ]);
+    assert.deepEqual(Buffer.from(encoded), Buffer.from(expected));
   });
 });

@@ -1,0 +1,87 @@
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
+import type { Status } from "../../gen/google/rpc/status_pb.js";
+import type { JoinChannelResponse, SetStateResponse } from "../../gen/presence/v1/presence_service_pb.js";
+import type { Connection } from "./connection.js";
+import { channelMessageOf, positionOf, userStateOf } from "./from_wire.js";
+import { type PresenceError, presenceErrorOfStatus } from "./presence_error.js";
+import type { ChannelId, Lease, StateResult } from "./types.js";
+
+/** One user to bring into one channel, by a lease (S17). */
+export interface JoinEntry {
+  readonly channel: ChannelId;
+  /** Who joins. Default: the client's user. */
+  readonly userId?: string;
+  /** State to set with the join, merged over what is pending (S12). */
+  readonly initialStates?: Readonly<Record<string, string>>;
+  /** How long the lease lives without a heartbeat, in milliseconds: 1000 to 300 000. Default: 30 000. */
+  readonly ttlMs?: number;
+}
+
+/** One user's state in one channel to change (S9). */
+export interface SetStateEntry {
+  readonly channel: ChannelId;
+  /** Whose state. Default: the client's user's. */
+  readonly userId?: string;
+  readonly states: Readonly<Record<string, string>>;
+  /** The given map becomes the whole state, instead of being merged into it. Default: false. */
+  readonly replace?: boolean;
+  /** Change only if the state's revision is this one, else `STATE_REVISION_MISMATCH` (S14); `0n`: nothing was ever set. */
+  readonly expectedRevision?: bigint;
+}
+
+/** What became of one entry of a batch: its value, or the error that the single call would have thrown. */
+export type BatchResult<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly error: PresenceError };
+
+/** Joins for many users in one call; the results are in the order of the entries. */
+export async function joinMany(
+  rpc: Connection["rpc"],
+  self: string,
+  entries: readonly JoinEntry[],
+  signal: AbortSignal | undefined,
+): Promise<BatchResult<Lease>[]> {
+  const requests = entries.map(({ channel, userId = self, initialStates, ttlMs }) => {
+    const ttl = ttlMs === undefined ? undefined : durationFromMs(ttlMs);
+    return { channel: channelMessageOf(channel), userId, initialStates: { ...initialStates }, ttl };
+  });
+  const { results } = await rpc.batchJoinChannel({ requests }, { signal });
+  return results.map(({ result }) =>
+    resultOf(result, ({ sessionId, state, position }: JoinChannelResponse) => ({
+      sessionId,
+      state: userStateOf(state),
+      position: positionOf(position),
+    })),
+  );
+}
+
+/** Changes the states of many users in one call; the results are in the order of the entries. */
+export async function setStates(
+  rpc: Connection["rpc"],
+  self: string,
+  entries: readonly SetStateEntry[],
+  signal: AbortSignal | undefined,
+): Promise<BatchResult<StateResult>[]> {
+  const requests = entries.map(({ channel, userId = self, states, replace, expectedRevision }) => {
+    return { channel: channelMessageOf(channel), userId, states: { ...states }, replace, expectedRevision };
+  });
+  const { results } = await rpc.batchSetState({ requests }, { signal });
+  return results.map(({ result }) =>
+    resultOf(result, ({ state, pending, position }: SetStateResponse) => ({
+      state: userStateOf(state),
+      pending,
+      position: positionOf(position),
+    })),
+  );
+}
+
+type Answer<Response> =
+  | { readonly case: "response"; readonly value: Response }
+  | { readonly case: "error"; readonly value: Status }
+  | { readonly case: undefined; readonly value?: undefined };
+
+/** An answer that is newer than this client knows counts as a failure that nobody can explain. */
+function resultOf<Response, T>(answer: Answer<Response>, read: (response: Response) => T): BatchResult<T> {
+  if (answer.case === "response") return { ok: true, value: read(answer.value) };
+  return { ok: false, error: presenceErrorOfStatus(answer.value) };
+}
