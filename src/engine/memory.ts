@@ -16,6 +16,7 @@ import type {
   EngineStats,
   MemberPage,
   MemberRecord,
+  OnChannelDeltas,
   SessionPlace,
   StopWatching,
   UserPlace,
@@ -60,6 +61,7 @@ export class MemoryEngine implements Engine {
   readonly #channels = new Map<ChannelKey, Channel>();
   readonly #users = new Map<string, User>();
   readonly #sessions = new Map<string, SessionPlace>();
+  readonly #watchersOfAll = new Set<OnChannelDeltas>();
   readonly #emptied: Deadlines<ChannelKey>;
   #present = 0;
   #lastUserVersion = 0;
@@ -97,6 +99,7 @@ export class MemoryEngine implements Engine {
     if (deltas.length > 0) {
       for (const delta of deltas) channel.log.append(delta);
       for (const onDeltas of channel.watchers) onDeltas(deltas);
+      for (const onDeltas of this.#watchersOfAll) onDeltas(channel.id, channel.epoch, deltas);
     }
     return { member, deltas, ...summaryOf(channel) };
   }
@@ -140,6 +143,19 @@ export class MemoryEngine implements Engine {
     };
   }
 
+  watchAll(onDeltas: OnChannelDeltas): StopWatching {
+    // A wrapper of its own, so that who watches twice hears twice, and stops each by itself.
+    const watcher: OnChannelDeltas = (...heard) => onDeltas(...heard);
+    this.#watchersOfAll.add(watcher);
+    return () => this.#watchersOfAll.delete(watcher);
+  }
+
+  occupied(): readonly ChannelId[] {
+    const occupied: ChannelId[] = [];
+    for (const { id, head } of this.#channels.values()) if (head.occupancy > 0) occupied.push(id);
+    return occupied;
+  }
+
   replay(channel: ChannelId, from: Position): readonly Delta[] | undefined {
     const found = this.#channels.get(channelKey(channel));
     if (found?.epoch !== from.epoch || from.revision > found.head.revision) return undefined;
@@ -165,6 +181,7 @@ export class MemoryEngine implements Engine {
     this.#channels.clear();
     this.#users.clear();
     this.#sessions.clear();
+    this.#watchersOfAll.clear();
     this.#present = 0;
   }
 

@@ -1,5 +1,5 @@
 import { setImmediate as turn } from "node:timers/promises";
-import type { Commit, Engine } from "../../../src/engine/engine.js";
+import type { Commit, Engine, OnChannelDeltas } from "../../../src/engine/engine.js";
 import type { ChannelId } from "../../../src/model/channel_id.js";
 import type { Delta } from "../../../src/model/delta.js";
 import type { Position } from "../../../src/model/position.js";
@@ -24,6 +24,7 @@ export class DistantEngine implements Engine {
   page = (channel: ChannelId, after: number, limit: number) => this.#far(() => this.inner.page(channel, after, limit));
   replay = (channel: ChannelId, from: Position) => this.#far(() => this.inner.replay(channel, from));
   placesOf = (userId: string) => this.#far(() => this.inner.placesOf(userId));
+  occupied = () => this.#far(() => this.inner.occupied());
   findSession = (sessionId: string) => this.#far(() => this.inner.findSession(sessionId));
 
   watch(channel: ChannelId, onDeltas: (deltas: readonly Delta[]) => void) {
@@ -37,6 +38,24 @@ export class DistantEngine implements Engine {
     };
     return this.#far(async () => {
       const stop = await this.inner.watch(channel, later);
+      return () => {
+        stopped = true;
+        stop();
+      };
+    });
+  }
+
+  watchAll(onDeltas: OnChannelDeltas) {
+    let stopped = false;
+    let last = Promise.resolve();
+    const later: OnChannelDeltas = (...heard) => {
+      last = last.then(async () => {
+        await this.#wait();
+        if (!stopped) onDeltas(...heard);
+      });
+    };
+    return this.#far(async () => {
+      const stop = await this.inner.watchAll(later);
       return () => {
         stopped = true;
         stop();
