@@ -1,6 +1,7 @@
 import { createRequire } from "node:module";
 import { Command } from "commander";
 import { EXIT_CODES_HELP } from "./exit_codes.js";
+import { feedCommand } from "./feed.js";
 import { getCommand } from "./get.js";
 import type { Io } from "./io.js";
 import { rmCommand } from "./rm.js";
@@ -37,7 +38,7 @@ ${EXIT_CODES_HELP}`,
     );
   const commands = [
     serve,
-    ...[watchCommand, setCommand, getCommand, rmCommand, whoCommand, whereCommand].map((make) => make(io)),
+    ...[watchCommand, setCommand, getCommand, rmCommand, whoCommand, whereCommand, feedCommand].map((make) => make(io)),
   ];
   for (const command of commands) program.addCommand(command);
   for (const command of [program, ...commands]) {

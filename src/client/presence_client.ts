@@ -1,7 +1,8 @@
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import type { Connection, ConnectionOptions } from "./connection.js";
 import { connect } from "./connection.js";
-import { channelIdOf, userStateOf } from "./from_wire.js";
+import { Feed, type WatchChannelsOptions } from "./feed.js";
+import { channelIdOf, channelMessageOf, userStateOf } from "./from_wire.js";
 import { pagesOf } from "./pages.js";
 import type { CallOptions } from "./presence_channel.js";
 import { PresenceChannel, settle } from "./presence_channel.js";
@@ -44,6 +45,7 @@ export class PresenceClient implements AsyncDisposable {
 
   readonly #connection: Connection;
   readonly #subscriptions = new Set<Subscription>();
+  readonly #feeds = new Set<Feed>();
   #closed: Promise<void> | undefined;
 
   constructor(options: PresenceClientOptions) {
@@ -76,6 +78,16 @@ export class PresenceClient implements AsyncDisposable {
     }
   }
 
+  /**
+   * What happens in many channels, without being in any: for back ends that hold the right to it (NOT_ALLOWED). Begins
+   * with its iteration.
+   */
+  watchChannels({ channels, prefix, withSnapshot, signal }: WatchChannelsOptions = {}): Feed {
+    const request = { channels: channels?.map(channelMessageOf), prefix, withSnapshot };
+    const open = (ending: AbortSignal) => this.#connection.rpc.watchChannels(request, { signal: ending });
+    return new Feed({ signal, feeds: this.#feeds, open });
+  }
+
   /** Renews 1 to 1000 leases. Returns those that could not be: unknown, ended, or no leases; join again with these (S17). */
   async heartbeat(sessionIds: readonly string[], { ttlMs, signal }: HeartbeatOptions = {}): Promise<string[]> {
     const ttl = ttlMs === undefined ? undefined : durationFromMs(ttlMs);
@@ -84,7 +96,7 @@ export class PresenceClient implements AsyncDisposable {
   }
 
   /**
-   * Leaves all channels, waits until the server has read that (a second at most),
+   * Leaves all channels, ends all feeds, waits until the server has read that (a second at most),
    * and closes the connection. Calls in flight are still answered; later ones fail
    * with `CANCELLED`. May be called twice.
    */
@@ -94,6 +106,7 @@ export class PresenceClient implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
+    for (const feed of this.#feeds) await feed.close();
     const open = [...this.#subscriptions];
     await Promise.all(open.map((subscription) => subscription.cancel()));
     const last = open.at(-1);

@@ -110,12 +110,15 @@ export interface Engine {
 
   /**
    * Calls `onDeltas` with the deltas of every commit in every channel from now on, in the order of each channel's log,
-   * none left out. After it has begun, `snapshot` and `occupied` hold everything that it has not been called with; what
-   * an engine answers at once holds nothing that it has not been called with. Keeps no channel from being forgotten.
+   * none left out. After it has begun, `snapshot` holds everything that it has not been called with; what an engine
+   * answers at once holds nothing that it has not been called with. Keeps no channel from being forgotten.
    */
   watchAll(onDeltas: OnChannelDeltas): MaybePromise<StopWatching>;
 
-  /** Every channel where somebody is present, in no order. Costs as much as there are channels. */
+  /**
+   * Every channel where somebody is present, in no order. Costs as much as there are channels. The answer comes behind
+   * the news of all that it takes account of: whoever watches all channels has been called with them.
+   */
   occupied(): MaybePromise<readonly ChannelId[]>;
 
   /** The deltas after `from`, oldest first, or `undefined` if the log does not reach back to it (S16 resumable). */

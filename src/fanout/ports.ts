@@ -26,6 +26,10 @@ export interface ChannelCodec {
   subscribed(terms: Terms, revision: number, time: number): Piece;
   /** One chunk of a snapshot. */
   snapshot(chunk: SnapshotChunk): Piece;
+  /** Somebody is here where nobody was; at the revision of the join that `delta` is. Feeds alone tell it. */
+  occupied(delta: Delta): Piece;
+  /** Nobody is here any more; at the revision of the departure that `delta` is. Feeds alone tell it. */
+  vacated(delta: Delta): Piece;
 }
 
 /** A part of a snapshot, to be encoded. */

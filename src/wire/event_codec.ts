@@ -18,7 +18,16 @@ const EVENTS = 1;
 const EVENT = { channel: 1, position: 2, time: 3, userId: 4 } as const;
 
 /** The fields of PresenceEvent's `oneof event`. */
-const KIND = { subscribed: 10, snapshot: 11, join: 13, leave: 14, timeout: 15, state: 16 } as const;
+const KIND = {
+  subscribed: 10,
+  snapshot: 11,
+  join: 13,
+  leave: 14,
+  timeout: 15,
+  state: 16,
+  occupied: 18,
+  vacated: 19,
+} as const;
 
 /** Encodes events as the contract has them. */
 export const eventCodec: EventCodec = {
@@ -87,6 +96,14 @@ class ProtoChannelCodec implements ChannelCodec {
       if (last) writer.tag(2, WireType.Varint).bool(true);
       writer.tag(3, WireType.Varint).uint32(occupancy);
     });
+  }
+
+  occupied({ revision, time }: Delta): Piece {
+    return this.#event(revision, time, "", KIND.occupied, () => {});
+  }
+
+  vacated({ revision, time }: Delta): Piece {
+    return this.#event(revision, time, "", KIND.vacated, () => {});
   }
 
   #event(revision: number, time: number, userId: string, kind: number, body: (writer: BinaryWriter) => void): Piece {

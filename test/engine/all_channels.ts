@@ -91,6 +91,19 @@ export function allChannelsTests(makeEngine: MakeEngine): void {
     assert.deepEqual(await bench.engine.occupied(), []);
   });
 
+  it("lists them behind the news of how they came to be", async () => {
+    const bench = await Bench.of(makeEngine);
+    const { heard } = await listen(bench);
+    const doings = [bench.join(ROOM, "ann"), bench.join(STAGE, "ann")];
+    const channels = await bench.engine.occupied();
+    const known = new Set(heard.map((one) => one.split(": ")[0]));
+    for (const channel of inShort(channels)) assert.ok(known.has(channel), channel);
+    await Promise.all(doings);
+    await bench.leave(ROOM, "ann");
+    assert.deepEqual(inShort(await bench.engine.occupied()), ["2:room"]);
+    assert.equal(heard.at(-1), "1:room: 2 leave ann (0)");
+  });
+
   it("has everything in snapshots and in the list that a watch begun before was not called with", async () => {
     const bench = await Bench.of(makeEngine);
     const channels = [...Array(5).keys()].map((i): ChannelId => ({ type: 1, name: `room ${i}` }));

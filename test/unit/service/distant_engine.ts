@@ -12,6 +12,9 @@ export type Delays = () => number;
  * News of commits come late as well, but in order, as the port promises.
  */
 export class DistantEngine implements Engine {
+  /** The news that are on their way to who watches all channels. */
+  readonly #underWay = new Set<() => Promise<void>>();
+
   constructor(
     private readonly inner: Engine,
     private readonly delays: Delays,
@@ -24,7 +27,12 @@ export class DistantEngine implements Engine {
   page = (channel: ChannelId, after: number, limit: number) => this.#far(() => this.inner.page(channel, after, limit));
   replay = (channel: ChannelId, from: Position) => this.#far(() => this.inner.replay(channel, from));
   placesOf = (userId: string) => this.#far(() => this.inner.placesOf(userId));
-  occupied = () => this.#far(() => this.inner.occupied());
+  occupied = () =>
+    this.#far(async () => {
+      const channels = await this.inner.occupied();
+      await Promise.all([...this.#underWay].map((news) => news()));
+      return channels;
+    });
   findSession = (sessionId: string) => this.#far(() => this.inner.findSession(sessionId));
 
   watch(channel: ChannelId, onDeltas: (deltas: readonly Delta[]) => void) {
@@ -54,10 +62,13 @@ export class DistantEngine implements Engine {
         if (!stopped) onDeltas(...heard);
       });
     };
+    const underWay = () => last;
     return this.#far(async () => {
       const stop = await this.inner.watchAll(later);
+      this.#underWay.add(underWay);
       return () => {
         stopped = true;
+        this.#underWay.delete(underWay);
         stop();
       };
     });
