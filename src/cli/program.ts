@@ -1,6 +1,7 @@
 import { createRequire } from "node:module";
 import { Command } from "commander";
 import { EXIT_CODES_HELP } from "./exit_codes.js";
+import { feedCommand } from "./feed.js";
 import { getCommand } from "./get.js";
 import type { Io } from "./io.js";
 import { loadCommand } from "./load.js";
@@ -38,7 +39,9 @@ ${EXIT_CODES_HELP}`,
     );
   const commands = [
     serve,
-    ...[watchCommand, setCommand, getCommand, rmCommand, whoCommand, whereCommand, loadCommand].map((make) => make(io)),
+    ...[watchCommand, setCommand, getCommand, rmCommand, whoCommand, whereCommand, feedCommand, loadCommand].map(
+      (make) => make(io),
+    ),
   ];
   for (const command of commands) program.addCommand(command);
   for (const command of [program, ...commands]) {

@@ -1,4 +1,4 @@
-import type { Position, UserState } from "./types.js";
+import type { ChannelId, Position, UserState } from "./types.js";
 
 /** What every event says. */
 interface EventBase {
@@ -102,3 +102,57 @@ export type PresenceEvent =
   | StateChangedEvent
   | IntervalEvent
   | OutOfServiceEvent;
+
+/** A channel that nobody was in has its first user, whose join follows. Feeds alone tell it. */
+export interface OccupiedEvent extends EventBase {
+  readonly kind: "occupied";
+}
+
+/** A channel's last user is gone; its departure came before. Feeds alone tell it. */
+export interface VacatedEvent extends EventBase {
+  readonly kind: "vacated";
+}
+
+/** The feed has begun: always its first event. Whatever happens from now on is told. */
+export interface FeedSubscribedEvent {
+  readonly kind: "subscribed";
+  /** It is about the feed, and no channel. */
+  readonly channel: undefined;
+  /** When, by the server's clock. */
+  readonly time: Date;
+}
+
+/**
+ * Every occupied channel has been told by a snapshot, or by events since: any other is vacant. Comes after the snapshots
+ * of a feed that asked for them, and again after an `out_of_service`.
+ */
+export interface FeedCompleteEvent {
+  readonly kind: "complete";
+  /** It is about the feed, and no channel. */
+  readonly channel: undefined;
+  /** When, by the server's clock. */
+  readonly time: Date;
+}
+
+/**
+ * Events were lost, because the feed was not read fast enough. With snapshots: forget all channels, they are told again.
+ * Without: ask `listOnlineUsers` where it matters.
+ */
+export interface FeedLostEvent {
+  readonly kind: "out_of_service";
+  /** It is about the feed, and no channel. */
+  readonly channel: undefined;
+  /** When, by the server's clock. */
+  readonly time: Date;
+  /** What is wrong, for a log. */
+  readonly description: string;
+}
+
+/** One thing that happened in a channel, as a feed tells it: with the channel. */
+export type ChannelEvent = (Exclude<PresenceEvent, SubscribedEvent> | OccupiedEvent | VacatedEvent) & {
+  /** Where it happened. */
+  readonly channel: ChannelId;
+};
+
+/** One event of a feed: of a channel, or of the feed itself, which has no `channel`. */
+export type FeedEvent = ChannelEvent | FeedSubscribedEvent | FeedCompleteEvent | FeedLostEvent;

@@ -2,16 +2,24 @@ export type { BatchResult, JoinEntry, SetStateEntry } from "./batches.js";
 export type { ConnectionOptions } from "./connection.js";
 export { DEFAULT_CHANNEL_OPTIONS } from "./connection.js";
 export type {
+  ChannelEvent,
+  FeedCompleteEvent,
+  FeedEvent,
+  FeedLostEvent,
+  FeedSubscribedEvent,
   IntervalEvent,
   JoinEvent,
   LeaveEvent,
+  OccupiedEvent,
   OutOfServiceEvent,
   PresenceEvent,
   SnapshotEvent,
   StateChangedEvent,
   SubscribedEvent,
   TimeoutEvent,
+  VacatedEvent,
 } from "./events.js";
+export type { Feed, WatchChannelsOptions } from "./feed.js";
 export type {
   CallOptions,
   JoinOptions,

@@ -235,11 +235,14 @@ export class PresenceChannel implements ChannelId {
 
   #write(write: Write, signal: AbortSignal | undefined): Promise<StateResult> {
     for (const subscription of this.#subscriptions) {
-      const { channel, userId } = subscription;
-      const isHere = channel.type === this.type && channel.name === this.name && userId === this.userId;
-      if (isHere) return subscription.write(write, signal);
+      if (this.#isOf(subscription)) return subscription.write(write, signal);
     }
     return this.#send(write, signal);
+  }
+
+  /** Whether it is this user's, in this channel: one client may act for several users. */
+  #isOf({ channel, userId }: Subscription): boolean {
+    return channel.type === this.type && channel.name === this.name && userId === this.userId;
   }
 
   async #send(write: Write, signal: AbortSignal | undefined): Promise<StateResult> {
@@ -278,8 +281,7 @@ export class PresenceChannel implements ChannelId {
 
   #took(result: StateResult): StateResult {
     for (const subscription of this.#subscriptions) {
-      const { type, name } = subscription.channel;
-      if (type === this.type && name === this.name) subscription.takeOwnState(result);
+      if (this.#isOf(subscription)) subscription.takeOwnState(result);
     }
     return result;
   }

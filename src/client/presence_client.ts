@@ -2,7 +2,8 @@ import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { type BatchResult, type JoinEntry, joinMany, type SetStateEntry, setStates } from "./batches.js";
 import type { Connection, ConnectionOptions } from "./connection.js";
 import { connect } from "./connection.js";
-import { channelIdOf, userStateOf } from "./from_wire.js";
+import { Feed, type WatchChannelsOptions } from "./feed.js";
+import { channelIdOf, channelMessageOf, userStateOf } from "./from_wire.js";
 import { pagesOf } from "./pages.js";
 import type { CallOptions } from "./presence_channel.js";
 import { PresenceChannel, settle } from "./presence_channel.js";
@@ -49,6 +50,7 @@ export class PresenceClient implements AsyncDisposable {
   readonly #connection: Connection;
   readonly #subscriptions = new Set<Subscription>();
   readonly #reconnect: ReconnectPolicy | undefined;
+  readonly #feeds = new Set<Feed>();
   #closed: Promise<void> | undefined;
 
   constructor(options: PresenceClientOptions) {
@@ -83,6 +85,16 @@ export class PresenceClient implements AsyncDisposable {
     }
   }
 
+  /**
+   * What happens in many channels, without being in any: for back ends that hold the right to it (NOT_ALLOWED). Begins
+   * with its iteration.
+   */
+  watchChannels({ channels, prefix, withSnapshot, signal }: WatchChannelsOptions = {}): Feed {
+    const request = { channels: channels?.map(channelMessageOf), prefix, withSnapshot };
+    const open = (ending: AbortSignal) => this.#connection.rpc.watchChannels(request, { signal: ending });
+    return new Feed({ signal, feeds: this.#feeds, open });
+  }
+
   /** Renews 1 to 1000 leases. Returns those that could not be: unknown, ended, or no leases; join again with these (S17). */
   async heartbeat(sessionIds: readonly string[], { ttlMs, signal }: HeartbeatOptions = {}): Promise<string[]> {
     const ttl = ttlMs === undefined ? undefined : durationFromMs(ttlMs);
@@ -111,15 +123,16 @@ export class PresenceClient implements AsyncDisposable {
       if (!result.ok || result.value.state.userId !== this.userId) continue;
       const { type, name } = entries[i]!.channel;
       for (const subscription of this.#subscriptions) {
-        const { channel } = subscription;
-        if (channel.type === type && channel.name === name) subscription.takeOwnState(result.value);
+        const { channel, userId } = subscription;
+        const isHere = channel.type === type && channel.name === name && userId === this.userId;
+        if (isHere) subscription.takeOwnState(result.value);
       }
     }
     return results;
   }
 
   /**
-   * Leaves all channels, waits until the server has read that (a second at most),
+   * Leaves all channels, ends all feeds, waits until the server has read that (a second at most),
    * and closes the connection. Calls in flight are still answered; later ones fail
    * with `CANCELLED`. May be called twice.
    */
@@ -129,6 +142,7 @@ export class PresenceClient implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
+    for (const feed of this.#feeds) await feed.close();
     const open = [...this.#subscriptions];
     const cancelled = await Promise.all(open.map((subscription) => subscription.cancel()));
     const last = open[cancelled.lastIndexOf(true)];

@@ -80,6 +80,9 @@ export interface UserPlace {
 /** Stops a watch. */
 export type StopWatching = () => void;
 
+/** Hears of a commit in one of all channels: which one, the epoch of its history, and what changed, in order. */
+export type OnChannelDeltas = (channel: ChannelId, epoch: string, deltas: readonly Delta[]) => void;
+
 /**
  * The engine port: a store of members with compare-and-set, and an ordered log per channel. It knows no rules.
  *
@@ -117,6 +120,19 @@ export interface Engine {
    * begins, `snapshot` holds everything that it has not been called with.
    */
   watch(channel: ChannelId, onDeltas: (deltas: readonly Delta[]) => void): MaybePromise<StopWatching>;
+
+  /**
+   * Calls `onDeltas` with the deltas of every commit in every channel from now on, in the order of each channel's log,
+   * none left out. After it has begun, `snapshot` holds everything that it has not been called with; what an engine
+   * answers at once holds nothing that it has not been called with. Keeps no channel from being forgotten.
+   */
+  watchAll(onDeltas: OnChannelDeltas): MaybePromise<StopWatching>;
+
+  /**
+   * Every channel where somebody is present, in no order. Costs as much as there are channels. The answer comes behind
+   * the news of all that it takes account of: whoever watches all channels has been called with them.
+   */
+  occupied(): MaybePromise<readonly ChannelId[]>;
 
   /** The deltas after `from`, oldest first, or `undefined` if the log does not reach back to it (S16 resumable). */
   replay(channel: ChannelId, from: Position): MaybePromise<readonly Delta[] | undefined>;

@@ -17,6 +17,7 @@ import type {
   MemberCount,
   MemberPage,
   MemberRecord,
+  OnChannelDeltas,
   SessionPlace,
   StopWatching,
   UserPlace,
@@ -69,6 +70,7 @@ export class MemoryEngine implements Engine {
   readonly #channels = new Map<ChannelKey, Channel>();
   readonly #users = new Map<string, User>();
   readonly #sessions = new Map<string, SessionPlace>();
+  readonly #watchersOfAll = new Set<OnChannelDeltas>();
   readonly #emptied: Deadlines<ChannelKey>;
   /** The channel that was asked for last, and by which id. */
   #recent: { readonly id: ChannelId; readonly channel: Channel } | undefined;
@@ -113,6 +115,7 @@ export class MemoryEngine implements Engine {
     if (deltas.length > 0) {
       for (const delta of deltas) channel.log.append(delta);
       for (const onDeltas of channel.watchers) onDeltas(deltas);
+      for (const onDeltas of this.#watchersOfAll) onDeltas(channel.id, channel.epoch, deltas);
     }
     const { epoch } = channel;
     return { member, deltas, position: { epoch, revision: head.revision }, occupancy: head.occupancy };
@@ -166,6 +169,19 @@ export class MemoryEngine implements Engine {
     };
   }
 
+  watchAll(onDeltas: OnChannelDeltas): StopWatching {
+    // A wrapper of its own, so that who watches twice hears twice, and stops each by itself.
+    const watcher: OnChannelDeltas = (...heard) => onDeltas(...heard);
+    this.#watchersOfAll.add(watcher);
+    return () => this.#watchersOfAll.delete(watcher);
+  }
+
+  occupied(): readonly ChannelId[] {
+    const occupied: ChannelId[] = [];
+    for (const { id, head } of this.#channels.values()) if (head.occupancy > 0) occupied.push(id);
+    return occupied;
+  }
+
   replay(channel: ChannelId, from: Position): readonly Delta[] | undefined {
     const found = this.#find(channel);
     if (found?.epoch !== from.epoch || from.revision > found.head.revision) return undefined;
@@ -193,6 +209,7 @@ export class MemoryEngine implements Engine {
     this.#recent = undefined;
     this.#users.clear();
     this.#sessions.clear();
+    this.#watchersOfAll.clear();
     this.#present = 0;
   }
 

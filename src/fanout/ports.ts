@@ -28,6 +28,10 @@ export interface ChannelCodec {
   snapshot(chunk: SnapshotChunk): Piece;
   /** What changed in an interval, on balance. */
   interval(changes: IntervalChanges): Piece;
+  /** Somebody is here where nobody was; at the revision of the join that `delta` is. Feeds alone tell it. */
+  occupied(delta: Delta): Piece;
+  /** Nobody is here any more; at the revision of the departure that `delta` is. Feeds alone tell it. */
+  vacated(delta: Delta): Piece;
 }
 
 /** An INTERVAL, to be encoded (S18). */

@@ -7,6 +7,7 @@ import type {
 } from "@grpc/grpc-js";
 import { StatusSchema } from "../../gen/google/rpc/status_pb.js";
 import * as pb from "../../gen/presence/v1/presence_service_pb.js";
+import type { Sink } from "../fanout/ports.js";
 import { PresenceError } from "../model/errors.js";
 import type { EntryResult } from "../service/batch.js";
 import { type Caller, callerFromMetadata } from "../service/caller.js";
@@ -62,7 +63,8 @@ export function presenceHandlers(options: HandlersOptions): UntypedServiceImplem
     ),
     heartbeat: message(method.heartbeat, (...call) => service.heartbeat(...call)),
     leaveChannel: message(method.leaveChannel, (...call) => service.leaveChannel(...call)),
-    subscribePresence: subscribeHandler(options),
+    subscribePresence: streamHandler(options, method.subscribePresence, (...call) => service.subscribe(...call)),
+    watchChannels: streamHandler(options, method.watchChannels, (...call) => service.watchChannels(...call)),
   };
 }
 
@@ -119,9 +121,12 @@ function report({ onCall }: HandlersOptions, name: string, reason: string, began
   if (onCall && began !== undefined) onCall(name, reason, (performance.now() - began) / 1000);
 }
 
-function subscribeHandler(options: HandlersOptions): handleServerStreamingCall<Buffer, Buffer> {
-  const { service, connections } = options;
-  const { name, input } = pb.PresenceService.method.subscribePresence;
+function streamHandler<In extends DescMessage>(
+  options: HandlersOptions,
+  { name, input }: { readonly name: string; readonly input: In },
+  open: (caller: Caller, request: MessageShape<In>, sink: Sink) => Promise<Subscription>,
+): handleServerStreamingCall<Buffer, Buffer> {
+  const { connections } = options;
   const framer = new Framer();
   return (call) => {
     const began = options.onCall && performance.now();
@@ -148,12 +153,12 @@ function subscribeHandler(options: HandlersOptions): handleServerStreamingCall<B
       end = how;
       finish();
     });
-    const subscribe = async (): Promise<Subscription> => {
+    const letIn = async (): Promise<Subscription> => {
       const sink = sinkOf(call, framer, () => connections.destroy(peer));
-      return service.subscribe(callerOf(call), decodeRequest(input, call.request), sink);
+      return open(callerOf(call), decodeRequest(input, call.request), sink);
     };
-    subscribe().then((letIn) => {
-      subscription = letIn;
+    letIn().then((opened) => {
+      subscription = opened;
       finish();
     }, fail);
   };

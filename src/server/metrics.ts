@@ -2,6 +2,7 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import type { Engine } from "../engine/engine.js";
+import type { Feed } from "../fanout/feed.js";
 import type { Hub } from "../fanout/hub.js";
 import type { ListenAddress } from "../rpc/connections.js";
 import type { GrpcServer } from "../rpc/grpc_server.js";
@@ -10,6 +11,7 @@ import type { GrpcServer } from "../rpc/grpc_server.js";
 export interface MetricsSources {
   readonly engine: Engine;
   readonly hub: Hub;
+  readonly feed: Feed;
   readonly grpc: GrpcServer;
 }
 
@@ -46,21 +48,29 @@ export class Metrics {
         },
       });
     };
-    const { engine, hub, grpc } = sources;
+    const { engine, hub, feed, grpc } = sources;
     gauge("rollcall_connections", "Open connections", () => grpc.connections);
     gauge("rollcall_channels", "Channels that use memory", () => engine.stats().channels);
     gauge("rollcall_present", "Users present, counted once per channel", () => engine.stats().present);
     gauge("rollcall_sessions", "Sessions: attached, detached, leases", () => engine.stats().sessions);
-    gauge("rollcall_delivered_events", "Events written to readers since the start", () => hub.stats().delivered);
-    new Gauge({
-      name: "rollcall_readers",
-      help: "Readers by state: live, lagging (reads too slowly), resyncing (is being given a snapshot)",
-      labelNames: ["state"],
-      registers,
-      collect() {
-        for (const [state, count] of Object.entries(hub.stats().readers)) this.set({ state }, count);
-      },
-    });
+    gauge(
+      "rollcall_delivered_events",
+      "Events written to readers and watchers since the start",
+      () => hub.stats().delivered + feed.stats().delivered,
+    );
+    const byState = (name: string, who: string, read: () => Readonly<Record<string, number>>): void => {
+      new Gauge({
+        name,
+        help: `${who} by state: live, lagging (reads too slowly), resyncing (is being given snapshots)`,
+        labelNames: ["state"],
+        registers,
+        collect() {
+          for (const [state, count] of Object.entries(read())) this.set({ state }, count);
+        },
+      });
+    };
+    byState("rollcall_readers", "Readers", () => hub.stats().readers);
+    byState("rollcall_watchers", "Watchers of many channels", () => feed.stats().watchers);
   }
 
   /** Counts a call. */

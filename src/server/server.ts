@@ -1,12 +1,15 @@
 import { randomBytes } from "node:crypto";
 import { destination, type Logger, pino } from "pino";
 import { MemoryEngine } from "../engine/memory.js";
+import { Feed } from "../fanout/feed.js";
 import { Hub } from "../fanout/hub.js";
+import { SharedCodec } from "../fanout/shared_codec.js";
 import { GrpcServer } from "../rpc/grpc_server.js";
 import { PresenceService } from "../service/presence_service.js";
 import type { Clock } from "../time/clock.js";
 import { RunningClock } from "../time/running_clock.js";
 import { eventCodec } from "../wire/event_codec.js";
+import { feedCodec } from "../wire/feed_codec.js";
 import { paceOf } from "./channel_settings.js";
 import { resolveSettings } from "./given_settings.js";
 import { Metrics } from "./metrics.js";
@@ -57,22 +60,34 @@ export async function startServer(
     resumeTtlMs: settings.resumeTtl,
     log: { maxEvents: settings.resumeEvents, maxBytes: settings.resumeBytes },
   });
-  const hub: Hub = new Hub({
+  const fanout = {
     clock,
-    codec: eventCodec,
+    codec: new SharedCodec(eventCodec),
     source: engine,
     maxBacklogBytes: settings.readerBuffer,
     laggingTimeoutMs: settings.laggingTimeout,
     paceOf: paceOf(settings),
     schedule: setImmediate,
+  };
+  const hub: Hub = new Hub({
+    ...fanout,
     onDropped: (reader, { reason }) => {
       log.warn({ user: reader.userId, reason }, "reader dropped");
       service.readerDropped(reader);
     },
   });
+  const feed: Feed = new Feed({
+    ...fanout,
+    feedCodec,
+    onDropped: (reader, { reason }) => {
+      log.warn({ reason }, "watcher dropped");
+      service.watcherDropped(reader);
+    },
+  });
   const service: PresenceService = new PresenceService({
     engine,
     hub,
+    feed,
     codec: eventCodec,
     clock,
     onError,
@@ -112,7 +127,7 @@ export async function startServer(
     const address = formatAddress(await grpc.listen(settings.listen));
     let metricsAddress: string | undefined;
     if (settings.metrics) {
-      metrics = new Metrics({ engine, hub, grpc });
+      metrics = new Metrics({ engine, hub, feed, grpc });
       metricsAddress = formatAddress(await metrics.listen(settings.metrics));
     }
     log.info({ address, metrics: metricsAddress }, "listening");

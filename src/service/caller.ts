@@ -4,11 +4,16 @@ import { invalidField, PresenceError } from "../model/errors.js";
 export interface Caller {
   /** `undefined`: the caller gave no name, and is whoever its requests say (S20, trusted callers). */
   readonly userId: string | undefined;
+  /** Whether it may watch channels that it is not in. Absent: it may not. */
+  readonly mayWatch?: boolean;
 }
 
 const MAX_USER_ID_BYTES = 128;
 
-/** The caller named by the metadata entry `x-user-id`; throws INVALID_USER_ID if it cannot be one. */
+/**
+ * The caller named by the metadata entry `x-user-id`; throws INVALID_USER_ID if it cannot be one. Nobody has vouched for
+ * it, so it is trusted, and may watch channels (S20).
+ */
 export function callerFromMetadata(userId: string | undefined): Caller {
   if (userId !== undefined && (userId === "" || Buffer.byteLength(userId) > MAX_USER_ID_BYTES)) {
     throw invalidField("INVALID_USER_ID", "x-user-id", `must be 1 to ${MAX_USER_ID_BYTES} bytes`, {
@@ -18,7 +23,15 @@ export function callerFromMetadata(userId: string | undefined): Caller {
   if (userId !== undefined && /\p{Cc}/u.test(userId)) {
     throw invalidField("INVALID_USER_ID", "x-user-id", "must not hold control characters");
   }
-  return { userId };
+  return { userId, mayWatch: true };
+}
+
+/** Throws NOT_ALLOWED unless the caller may watch channels that it is not in. */
+export function checkMayWatch(caller: Caller): void {
+  if (caller.mayWatch) return;
+  const metadata: Record<string, string> = {};
+  if (caller.userId !== undefined) metadata.user_id = caller.userId;
+  throw new PresenceError("NOT_ALLOWED", "the caller may not watch channels", { metadata });
 }
 
 /**

@@ -3,6 +3,8 @@ import * as pb from "../../gen/presence/v1/presence_service_pb.js";
 import type { EndedSession } from "../channel/apply.js";
 import { pendingStates } from "../channel/member.js";
 import type { Engine, MaybePromise } from "../engine/engine.js";
+import type { Feed } from "../fanout/feed.js";
+import type { FeedReader } from "../fanout/feed_reader.js";
 import type { Hub } from "../fanout/hub.js";
 import type { EventCodec, Sink } from "../fanout/ports.js";
 import type { Reader } from "../fanout/reader.js";
@@ -19,11 +21,13 @@ import { Queries } from "./queries.js";
 import type { ServiceSettings } from "./settings.js";
 import { Streams } from "./streams.js";
 import { draining, Subscriber, type Subscription } from "./subscriber.js";
+import { Watchers } from "./watchers.js";
 
 /** What the use cases stand on. */
 export interface PresenceServiceOptions {
   readonly engine: Engine;
   readonly hub: Hub;
+  readonly feed: Feed;
   readonly codec: EventCodec;
   readonly clock: Clock;
   readonly settings: ServiceSettings;
@@ -43,11 +47,12 @@ export class PresenceService {
   readonly #members: Members;
   readonly #streams = new Streams();
   readonly #subscriber: Subscriber;
+  readonly #watchers: Watchers;
   readonly #queries: Queries;
   readonly #leases: Leases;
 
   constructor(private readonly options: PresenceServiceOptions) {
-    const { engine, clock, settings, onError } = options;
+    const { engine, feed, clock, settings, onError } = options;
     this.#members = new Members({
       engine,
       clock,
@@ -56,6 +61,7 @@ export class PresenceService {
       onError,
     });
     this.#subscriber = new Subscriber({ ...options, members: this.#members, streams: this.#streams });
+    this.#watchers = new Watchers({ feed, streams: this.#streams, drainJitterMs: settings.drainJitterMs });
     this.#queries = new Queries(engine);
     this.#leases = new Leases({ engine, members: this.#members, leaseTtlMs: settings.leaseTtlMs });
   }
@@ -103,6 +109,11 @@ export class PresenceService {
     return this.#subscriber.subscribe(actingUser(caller, request.userId), request, sink);
   }
 
+  /** S16, S16a: writes what happens in many channels to `sink` until it is closed. NOT_ALLOWED without the right to it. */
+  async watchChannels(caller: Caller, request: pb.WatchChannelsRequest, sink: Sink): Promise<Subscription> {
+    return this.#watchers.watch(caller, request, sink);
+  }
+
   /** S19. */
   listOnlineUsers(_caller: Caller, request: pb.ListOnlineUsersRequest): Promise<pb.ListOnlineUsersResponse> {
     return this.#queries.onlineUsers(request);
@@ -146,9 +157,15 @@ export class PresenceService {
     this.#subscriber.readerDropped(reader);
   }
 
+  /** The feed ended a watcher (S16a). */
+  watcherDropped(reader: FeedReader): void {
+    this.#watchers.dropped(reader);
+  }
+
   /** Sends all streams away, and refuses new ones (S24). Their sessions stay present for their grace. */
   drain(): void {
     this.#subscriber.refuseAll();
+    this.#watchers.refuseAll();
     this.#streams.endAll(() => draining(this.options.settings.drainJitterMs));
   }
 

@@ -78,8 +78,8 @@ function limitOf({ ruleId, message }: Violation): string | undefined {
 function reasonOf(violation: Violation): Reason {
   const field = fieldPath(violation);
   const tooLong = violation.ruleId === "string.max_bytes";
-  if (field === "channel.type") return "INVALID_CHANNEL_TYPE";
-  if (field === "channel" || field.startsWith("channel.")) return "INVALID_CHANNEL_NAME";
+  const channel = /^(?:channel|channels\[\d+\])(?:$|\.(.*))/.exec(field);
+  if (channel) return channel[1] === "type" ? "INVALID_CHANNEL_TYPE" : "INVALID_CHANNEL_NAME";
   if (field === "user_id" || field.startsWith("user_ids[")) return "INVALID_USER_ID";
   if (field === "page_token") return "INVALID_PAGE_TOKEN";
   const isKey = violation.forKey || /^keys\[/.test(field);
@@ -140,6 +140,7 @@ function* stringsOf(
   prefix = "",
 ): Generator<[field: string, value: Uint8Array]> {
   const reader = new BinaryReader(bytes);
+  const items = new Map<number, number>();
   while (reader.pos < reader.len) {
     const [number, wireType] = reader.tag();
     const field = schema.fields.find((candidate) => candidate.number === number);
@@ -147,7 +148,14 @@ function* stringsOf(
       reader.skip(wireType, number);
       continue;
     }
-    yield* stringsOfField(field, reader.bytes(), prefix + field.name);
+    const path = prefix + field.name;
+    if (field.fieldKind === "list" && field.listKind === "message") {
+      const index = items.get(number) ?? 0;
+      items.set(number, index + 1);
+      yield* stringsOf(field.message, reader.bytes(), `${path}[${index}].`);
+    } else {
+      yield* stringsOfField(field, reader.bytes(), path);
+    }
   }
 }
 

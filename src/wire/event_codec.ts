@@ -27,7 +27,17 @@ const EVENTS = 1;
 const EVENT = { channel: 1, position: 2, time: 3, userId: 4 } as const;
 
 /** The fields of PresenceEvent's `oneof event`. */
-const KIND = { subscribed: 10, snapshot: 11, interval: 12, join: 13, leave: 14, timeout: 15, state: 16 } as const;
+const KIND = {
+  subscribed: 10,
+  snapshot: 11,
+  interval: 12,
+  join: 13,
+  leave: 14,
+  timeout: 15,
+  state: 16,
+  occupied: 18,
+  vacated: 19,
+} as const;
 
 /** Encodes events as the contract has them. */
 export const eventCodec: EventCodec = {
@@ -119,6 +129,14 @@ class ProtoChannelCodec implements ChannelCodec {
       for (const state of changed) writer.tag(4, WireType.LengthDelimited).bytes(state);
       writer.tag(5, WireType.Varint).uint32(occupancy);
     });
+  }
+
+  occupied({ revision, time }: Delta): Piece {
+    return this.#event(revision, time, "", KIND.occupied, () => {});
+  }
+
+  vacated({ revision, time }: Delta): Piece {
+    return this.#event(revision, time, "", KIND.vacated, () => {});
   }
 
   #event(revision: number, time: number, userId: string, kind: number, body: (writer: BinaryWriter) => void): Piece {

@@ -130,19 +130,23 @@ describe("README", function () {
     channel.close();
   });
 
-  it("the TypeScript client's example does what its comments say", async () => {
-    const path = `${root}dist/readme_example.ts`;
-    const { code } = codeBlock(readme, { marker: "test: client" });
+  /** Writes an example to a file, checks its types, and runs it; gives it and how to tidy up. */
+  async function runExample(marker: string): Promise<{ example: Running; remove: () => void }> {
+    const path = `${root}dist/readme_example_${marker}.ts`;
+    const { code } = codeBlock(readme, { marker: `test: ${marker}` });
     writeFileSync(path, code.replace(DEFAULT_ADDRESS, server.address));
+    const types = run(
+      `npx tsc --ignoreConfig --noEmit --strict --skipLibCheck --module nodenext --target es2023 --types node ${path}`,
+    );
+    await types.ended;
+    assert.equal(types.output, "", "it passes the type check");
+    return { example: run(`node --import tsx ${path}`), remove: () => rmSync(path) };
+  }
+
+  it("the TypeScript client's example does what its comments say", async () => {
+    const { example, remove } = await runExample("client");
     const { client, channel } = connect(server.address);
     try {
-      const types = run(
-        `npx tsc --ignoreConfig --noEmit --strict --skipLibCheck --module nodenext --target es2023 --types node ${path}`,
-      );
-      await types.ended;
-      assert.equal(types.output, "", "it passes the type check");
-
-      const example = run(`node --import tsx ${path}`);
       await example.printed("PRESENCE_USER_NOT_EXIST");
       assert.match(example.output, /\[ \[ 'tony', \{ M\w+: '\w+', M\w+: '\w+' \} \] \]/);
       const anna = new Listener(client, { channel: message("chat_room"), userId: "anna", initialStates: { a: "1" } });
@@ -153,7 +157,27 @@ describe("README", function () {
       assert.equal((await client.listOnlineUsers({ channel: message("chat_room") })).totalSize, 0);
     } finally {
       channel.close();
-      rmSync(path);
+      remove();
+    }
+  });
+
+  it("the feed's example tells a back end who plays", async () => {
+    const { client, channel } = connect(server.address);
+    const early = new Listener(client, { channel: message("game_1"), userId: "tony" });
+    await early.opened();
+    const { example, remove } = await runExample("feed");
+    try {
+      await example.printed("game_1 [ 'tony' ]");
+      await client.joinChannel({ channel: message("chat_room"), userId: "anna" });
+      await client.joinChannel({ channel: message("game_1"), userId: "anna" });
+      await example.printed("anna joined game_1");
+      await client.leaveChannel({ channel: message("game_1"), userId: "anna" });
+      early.cancel();
+      await example.printed("game_1 is empty");
+      assert.doesNotMatch(example.output, /chat_room/);
+    } finally {
+      channel.close();
+      remove();
     }
   });
 

@@ -1,3 +1,4 @@
+import { allChannelsTests } from "./all_channels.js";
 import { commitTests } from "./commit.js";
 import type { MakeEngine } from "./fixture.js";
 import { forgettingTests } from "./forgetting.js";
@@ -15,6 +16,7 @@ export function engineSuite(name: string, makeEngine: MakeEngine): void {
     commitTests(makeEngine);
     listingTests(makeEngine);
     historyTests(makeEngine);
+    allChannelsTests(makeEngine);
     indexTests(makeEngine);
     forgettingTests(makeEngine);
   });

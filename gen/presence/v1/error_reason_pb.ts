@@ -233,8 +233,8 @@ export enum ErrorReason {
   NOT_AUTHENTICATED = 18,
 
   /**
-   * The caller may not do this: write another user's state, or take up another
-   * user's session. Code PERMISSION_DENIED.
+   * The caller may not do this: write another user's state, take up another
+   * user's session, or watch channels. Code PERMISSION_DENIED.
    *
    *     { "reason": "NOT_ALLOWED", "domain": "presence.v1",
    *       "metadata": { "user_id": "tony" } }
@@ -278,8 +278,8 @@ export enum ErrorReason {
   /**
    * The subscriber stopped reading for longer than the server waits
    * (`lagging_timeout`); its stream ended as a drop, so it may come back within
-   * the presence timeout as if nothing had been. Code UNAVAILABLE, with
-   * RetryInfo.
+   * the presence timeout as if nothing had been. A feed begins anew. Code
+   * UNAVAILABLE, with RetryInfo.
    *
    *     { "reason": "SUBSCRIBER_TOO_SLOW", "domain": "presence.v1",
    *       "metadata": { "lagging_timeout": "60s" } }

@@ -140,7 +140,8 @@ export const UserStateSchema: GenMessage<UserState> = /*@__PURE__*/
  */
 export type PresenceEvent = Message<"presence.v1.PresenceEvent"> & {
   /**
-   * Where it happened.
+   * Where it happened. Unset in a feed's events about the feed itself: SUBSCRIBED,
+   * OUT_OF_SERVICE, and the SNAPSHOT that ends a round of them.
    *
    * @generated from field: presence.v1.Channel channel = 1;
    */

@@ -735,22 +735,24 @@ export const LeaveChannelResponseSchema: GenMessage<LeaveChannelResponse> = /*@_
  */
 export type WatchChannelsRequest = Message<"presence.v1.WatchChannelsRequest"> & {
   /**
-   * These channels. At most 1000. Empty, and no `prefix`: all channels.
+   * These channels. At most 1000, and no more than a request may be large (64 KiB
+   * by default). Empty, and no `prefix`: all channels.
    *
    * @generated from field: repeated presence.v1.Channel channels = 1;
    */
   channels: Channel[];
 
   /**
-   * All channels whose names begin so, beside those in `channels`. At most 128
-   * bytes of UTF-8, no control characters.
+   * All channels, of either type, whose names begin so, beside those in
+   * `channels`. At most 128 bytes of UTF-8, no control characters.
    *
    * @generated from field: string prefix = 2;
    */
   prefix: string;
 
   /**
-   * Begin with a SNAPSHOT of each occupied channel. Default false.
+   * Begin with a SNAPSHOT of each occupied channel, and tell them again when events
+   * were lost. Default false.
    *
    * @generated from field: bool with_snapshot = 3;
    */
@@ -1029,14 +1031,30 @@ export const PresenceService: GenService<{
   },
   /**
    * Tells a back end what happens in many channels, without being in any: joins,
-   * leaves, timeouts and state changes, and which channels become occupied or
-   * vacant. Only for identities that hold the right to it (NOT_ALLOWED).
+   * leaves, timeouts and state changes, each of them however large a channel is,
+   * and which channels become occupied or vacant. Only for identities that hold
+   * the right to it (PERMISSION_DENIED, NOT_ALLOWED).
    *
-   * SUBSCRIBED comes first, without a channel. With `with_snapshot` a SNAPSHOT of
-   * each occupied channel follows, and may come again at any time; without, only
-   * what changes from now on. Each event names its channel, and positions are
-   * those of that channel. A watcher that does not keep up is served as any
-   * subscriber: what it misses collapses per channel and user.
+   * SUBSCRIBED comes first, without a channel: whatever happens from now on is
+   * told. With `with_snapshot` a SNAPSHOT of each occupied channel that matches
+   * follows, one channel after the other, among events of other channels; then a
+   * SNAPSHOT without a channel, which says that all have been told. A channel that
+   * has been told by none, and by no event since, is vacant. Each other event
+   * names its channel, and positions are those of that channel. Per channel,
+   * CHANNEL_OCCUPIED (for which a SNAPSHOT stands too) and CHANNEL_VACATED
+   * alternate and enclose joins and departures.
+   *
+   * A watcher that does not keep up is served as any subscriber: what it misses
+   * collapses per channel and user, and a channel that is as it was is not
+   * mentioned; occupancies then count the users that the watcher was told of.
+   * When too much waits, all of it is dropped, and OUT_OF_SERVICE without a channel
+   * says so. With `with_snapshot` the client then forgets all channels, and what
+   * followed SUBSCRIBED follows again; without, it has to ask ListOnlineUsers where
+   * it matters, and to pass over events up to the position of the answer. One that
+   * reads nothing for long (60 s by default) is ended with SUBSCRIBER_TOO_SLOW.
+   *
+   * A feed cannot be resumed: a client that comes back begins anew. When the
+   * server goes down it ends with UNAVAILABLE (SERVER_DRAINING, and RetryInfo).
    *
    * @generated from rpc presence.v1.PresenceService.WatchChannels
    */

@@ -18,7 +18,7 @@ import { serviceDefinitionOf } from "../../../src/client/service_definition.js";
 export type EventInit = Omit<Exclude<MessageInitShape<typeof PresenceEventSchema>, Message>, "$typeName">;
 type Methods = (typeof PresenceService)["method"];
 type SubscribeCall = grpc.ServerWritableStream<MessageShape<typeof SubscribePresenceRequestSchema>, unknown>;
-type UnaryName = Exclude<keyof Methods, "subscribePresence">;
+type UnaryName = Exclude<keyof Methods, "subscribePresence" | "watchChannels">;
 
 /** What a test lets a unary call answer: a response, or a thrown grpc status. */
 export type Handlers = {
@@ -92,7 +92,7 @@ export class FakeService {
     return service;
   }
 
-  /** The next subscription that a client opens, or opened and nobody took yet. */
+  /** The next subscription, or feed, that a client opens, or opened and nobody took yet. */
   async nextStream(): Promise<FakeStream> {
     if (this.#streams.length === 0) await once(this.#arrivals, "stream");
     return this.#streams.shift()!;

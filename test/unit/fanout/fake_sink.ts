@@ -76,6 +76,14 @@ export class FakeSink implements Sink {
     return this.take().map(inShort);
   }
 
+  /** The same for a feed: with `@` and the channel's name behind what happened in a channel, and only the kind of others. */
+  toldOfChannels(): string[] {
+    return this.take().map((event) => {
+      if (event.channel) return `${inShort(event)} @${event.channel.name}`;
+      return event.event.case === "outOfService" ? "OUT_OF_SERVICE" : event.event.case!.toUpperCase();
+    });
+  }
+
   #end(ended: NonNullable<FakeSink["ended"]>): void {
     if (this.ended) throw new Error("ended twice");
     this.ended = ended;

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import type { Engine } from "../../../src/engine/engine.js";
+import type { Feed } from "../../../src/fanout/feed.js";
 import type { Hub } from "../../../src/fanout/hub.js";
 import type { GrpcServer } from "../../../src/rpc/grpc_server.js";
 import { Metrics } from "../../../src/server/metrics.js";
@@ -8,11 +9,13 @@ describe("server: metrics", () => {
   let metrics: Metrics;
   let url: string;
   const readers = { live: 5, lagging: 2, resyncing: 1 };
+  const watchers = { live: 4, lagging: 3, resyncing: 6 };
 
   beforeEach(async () => {
     metrics = new Metrics({
       engine: { stats: () => ({ channels: 3, present: 7, sessions: 9 }) } as unknown as Engine,
       hub: { stats: () => ({ channels: 1, readers, delivered: 123 }) } as unknown as Hub,
+      feed: { stats: () => ({ watchers, delivered: 1000 }) } as unknown as Feed,
       grpc: { connections: 4 } as GrpcServer,
     });
     const { host, port } = await metrics.listen({ host: "127.0.0.1", port: 0 });
@@ -34,7 +37,7 @@ describe("server: metrics", () => {
     assert.equal(values.get("rollcall_channels"), "3");
     assert.equal(values.get("rollcall_present"), "7");
     assert.equal(values.get("rollcall_sessions"), "9");
-    assert.equal(values.get("rollcall_delivered_events"), "123");
+    assert.equal(values.get("rollcall_delivered_events"), "1123");
     assert.ok(values.has("process_cpu_seconds_total"));
   });
 
@@ -42,6 +45,9 @@ describe("server: metrics", () => {
     const values = await scrape();
     for (const [state, count] of Object.entries(readers)) {
       assert.equal(values.get(`rollcall_readers{state="${state}"}`), String(count));
+    }
+    for (const [state, count] of Object.entries(watchers)) {
+      assert.equal(values.get(`rollcall_watchers{state="${state}"}`), String(count));
     }
   });
 

@@ -1,5 +1,5 @@
 import { setImmediate as turn } from "node:timers/promises";
-import type { Commit, Engine } from "../../../src/engine/engine.js";
+import type { Commit, Engine, OnChannelDeltas } from "../../../src/engine/engine.js";
 import type { ChannelId } from "../../../src/model/channel_id.js";
 import type { Delta } from "../../../src/model/delta.js";
 import type { Position } from "../../../src/model/position.js";
@@ -13,6 +13,9 @@ export type Delays = () => number;
  * News of commits come late as well, but in order, as the port promises.
  */
 export class DistantEngine implements Engine {
+  /** The news that are on their way to who watches all channels. */
+  readonly #underWay = new Set<() => Promise<void>>();
+
   constructor(
     private readonly inner: Engine,
     private readonly delays: Delays,
@@ -27,6 +30,12 @@ export class DistantEngine implements Engine {
   count = (channel: ChannelId, states: States) => this.#far(() => this.inner.count(channel, states));
   replay = (channel: ChannelId, from: Position) => this.#far(() => this.inner.replay(channel, from));
   placesOf = (userId: string) => this.#far(() => this.inner.placesOf(userId));
+  occupied = () =>
+    this.#far(async () => {
+      const channels = await this.inner.occupied();
+      await Promise.all([...this.#underWay].map((news) => news()));
+      return channels;
+    });
   findSession = (sessionId: string) => this.#far(() => this.inner.findSession(sessionId));
 
   watch(channel: ChannelId, onDeltas: (deltas: readonly Delta[]) => void) {
@@ -42,6 +51,27 @@ export class DistantEngine implements Engine {
       const stop = await this.inner.watch(channel, later);
       return () => {
         stopped = true;
+        stop();
+      };
+    });
+  }
+
+  watchAll(onDeltas: OnChannelDeltas) {
+    let stopped = false;
+    let last = Promise.resolve();
+    const later: OnChannelDeltas = (...heard) => {
+      last = last.then(async () => {
+        await this.#wait();
+        if (!stopped) onDeltas(...heard);
+      });
+    };
+    const underWay = () => last;
+    return this.#far(async () => {
+      const stop = await this.inner.watchAll(later);
+      this.#underWay.add(underWay);
+      return () => {
+        stopped = true;
+        this.#underWay.delete(underWay);
         stop();
       };
     });

@@ -5,13 +5,16 @@ import * as pb from "../../../gen/presence/v1/presence_service_pb.js";
 import type { Rules } from "../../../src/channel/apply.js";
 import type { Engine } from "../../../src/engine/engine.js";
 import { MemoryEngine } from "../../../src/engine/memory.js";
+import { Feed } from "../../../src/fanout/feed.js";
 import { Hub } from "../../../src/fanout/hub.js";
+import { SharedCodec } from "../../../src/fanout/shared_codec.js";
 import { PresenceError, type Reason } from "../../../src/model/errors.js";
 import { DEFAULT_LIMITS, type Limits } from "../../../src/model/limits.js";
 import { PresenceService } from "../../../src/service/presence_service.js";
 import type { ServiceSettings } from "../../../src/service/settings.js";
 import type { StreamEnd, Subscription } from "../../../src/service/subscriber.js";
 import { eventCodec } from "../../../src/wire/event_codec.js";
+import { feedCodec } from "../../../src/wire/feed_codec.js";
 import { ManualClock } from "../../support/manual_clock.js";
 import { FakeSink } from "../fanout/fake_sink.js";
 
@@ -50,6 +53,7 @@ export class World {
   readonly clock = new ManualClock();
   readonly memory: MemoryEngine;
   readonly hub: Hub;
+  readonly feed: Feed;
   readonly service: PresenceService;
   readonly errors: unknown[] = [];
   readonly #flushes: (() => void)[] = [];
@@ -66,19 +70,21 @@ export class World {
       log: log ?? { maxEvents: 1000, maxBytes: 262_144 },
     });
     const engine = wrap(this.memory);
-    this.hub = new Hub({
+    const fanout = {
       clock,
-      codec: eventCodec,
+      codec: new SharedCodec(eventCodec),
       source: engine,
       maxBacklogBytes: 262_144,
       laggingTimeoutMs: 60_000,
       paceOf: () => ({ announceMax: 500, intervalMs: 1000 }),
-      schedule: (flush) => this.#flushes.push(flush),
-      onDropped: (reader) => this.service.readerDropped(reader),
-    });
+      schedule: (flush: () => void) => this.#flushes.push(flush),
+    };
+    this.hub = new Hub({ ...fanout, onDropped: (reader) => this.service.readerDropped(reader) });
+    this.feed = new Feed({ ...fanout, feedCodec, onDropped: (reader) => this.service.watcherDropped(reader) });
     this.service = new PresenceService({
       engine,
       hub: this.hub,
+      feed: this.feed,
       codec: eventCodec,
       clock,
       onError: (error) => this.errors.push(error),

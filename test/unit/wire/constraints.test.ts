@@ -36,6 +36,7 @@ const {
   RemoveStateRequestSchema: Remove,
   SetStateRequestSchema: Write,
   SubscribePresenceRequestSchema: Subscribe,
+  WatchChannelsRequestSchema: Watch,
 } = pb;
 
 /** Rules of the field `channel`, which eight requests share. */
@@ -101,6 +102,24 @@ const stateRules = (
 });
 
 const otherRules = [
+  rule(Watch, { channels: Array(1001).fill(channel) }, [
+    "INVALID_ARGUMENT",
+    "channels",
+    "must contain no more than 1000 item(s)",
+    "1000",
+  ]),
+  rule(Watch, { channels: [channel, { type: 1, name: "" }] }, [
+    "INVALID_CHANNEL_NAME",
+    "channels[1].name",
+    "must be at least 1 bytes",
+  ]),
+  rule(Watch, { channels: [{ type: 0, name: "a" }] }, [
+    "INVALID_CHANNEL_TYPE",
+    "channels[0].type",
+    "must not be in list [0]",
+  ]),
+  rule(Watch, { prefix: "a\u0007" }, ["INVALID_ARGUMENT", "prefix", NO_CONTROL]),
+  rule(Watch, { prefix: "a".repeat(129) }, ["INVALID_ARGUMENT", "prefix", "must be at most 128 bytes", "128"]),
   rule(Remove, { channel, keys: ["a", ""] }, ["INVALID_STATE_KEY", "keys[1]", "must be at least 1 bytes"]),
   rule(Remove, { channel, keys: ["a\tb"] }, ["INVALID_STATE_KEY", "keys[0]", NO_CONTROL]),
   rule(Remove, { channel, keys: ["k".repeat(65)] }, [
@@ -231,6 +250,8 @@ describe("wire: the constraints of the protos (S21, S22)", () => {
     assert.equal(set.userId, "__proto__");
     decoded(Remove, { channel, keys: Array<string>(1000).fill("__proto__") });
     decoded(Heartbeat, { sessionIds: Array<string>(1000).fill("s".repeat(64)) });
+    decoded(Watch, {});
+    decoded(Watch, { channels: Array(1000).fill(channel), prefix: "é".repeat(64), withSnapshot: true });
     decoded(ListUsers, { channel, pageSize: 2 ** 31 - 1, pageToken: "a".repeat(1024) });
     decoded(Subscribe, { channel, resumeFrom: { epoch: "e".repeat(64), revision: 2n ** 64n - 1n } });
   });

@@ -7,6 +7,7 @@ import { property } from "../../support/property.js";
 import { CHANNEL, CHANNEL_BYTES, encoded, field, refusalOf } from "./requests.js";
 
 const { SetStateRequestSchema, RemoveStateRequestSchema, SubscribePresenceRequestSchema, GetStateRequestSchema } = pb;
+const { WatchChannelsRequestSchema } = pb;
 
 /** Every request of the contract. */
 const REQUESTS = pb.PresenceService.methods.map(({ input }) => input);
@@ -28,6 +29,12 @@ describe("wire: decoding requests", () => {
       [RemoveStateRequestSchema, [CHANNEL_BYTES, field(3, "a"), field(3, BROKEN)], "INVALID_STATE_KEY", "keys"],
       [SubscribePresenceRequestSchema, [CHANNEL_BYTES, entry(6, BROKEN, "")], "INVALID_STATE_KEY", "initial_states"],
       [SubscribePresenceRequestSchema, [CHANNEL_BYTES, field(9, BROKEN)], "INVALID_ARGUMENT", "session_id"],
+      [
+        WatchChannelsRequestSchema,
+        [CHANNEL_BYTES, field(1, [8, 1, ...field(2, BROKEN)])],
+        "INVALID_CHANNEL_NAME",
+        "channels[1].name",
+      ],
       [
         SubscribePresenceRequestSchema,
         [CHANNEL_BYTES, field(10, field(1, BROKEN))],

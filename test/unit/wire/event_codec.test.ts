@@ -172,6 +172,24 @@ describe("wire: events, as the generated types read them", () => {
     },
   );
 
+  property(
+    "CHANNEL_OCCUPIED and CHANNEL_VACATED, at the position of what caused them",
+    [channel, text, userId, occupancy, revision, time],
+    (channel, epoch, userId, occupancy, revision, time) => {
+      const codec = eventCodec.forChannel(channel, epoch);
+      const delta = { kind: "leave" as const, userId, revision, time, occupancy };
+      const meant = { ...envelope(channel, epoch, revision, time), userId: "" };
+      means(codec.occupied(delta), {
+        ...meant,
+        event: { case: "channelOccupied", value: { $typeName: "presence.v1.ChannelOccupied" } },
+      });
+      means(codec.vacated(delta), {
+        ...meant,
+        event: { case: "channelVacated", value: { $typeName: "presence.v1.ChannelVacated" } },
+      });
+    },
+  );
+
   property("pieces side by side are one message of all of them", [channel, fc.array(userId)], (channel, users) => {
     const codec = eventCodec.forChannel(channel, "e");
     const pieces = users.map((userId, i) =>

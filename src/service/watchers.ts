@@ -1,0 +1,59 @@
+import type * as pb from "../../gen/presence/v1/presence_service_pb.js";
+import { ChannelFilter } from "../fanout/channel_filter.js";
+import type { Feed } from "../fanout/feed.js";
+import type { FeedReader } from "../fanout/feed_reader.js";
+import type { Sink } from "../fanout/ports.js";
+import { toChannelId } from "../wire/messages.js";
+import { type Caller, checkMayWatch } from "./caller.js";
+import { newSessionId } from "./session_id.js";
+import type { Streams } from "./streams.js";
+import { draining, type Subscription } from "./subscriber.js";
+
+/** What watching needs. */
+export interface WatchersOptions {
+  readonly feed: Feed;
+  /** The server's open streams, which it ends when it goes down. */
+  readonly streams: Streams;
+  /** Clients that are sent away come back after a random time up to this, in ms (S24). */
+  readonly drainJitterMs: number;
+}
+
+/** The use case WatchChannels: streams that tell of channels without being in any. */
+export class Watchers {
+  /** Under which name a watcher's stream is among the open ones: it has no session. */
+  readonly #names = new WeakMap<FeedReader, string>();
+  #refusing = false;
+
+  constructor(private readonly options: WatchersOptions) {}
+
+  /** Begins to write to `sink`. Throws NOT_ALLOWED where the caller may not watch, SERVER_DRAINING when going down. */
+  watch(caller: Caller, request: pb.WatchChannelsRequest, sink: Sink): Subscription {
+    checkMayWatch(caller);
+    const { feed, streams, drainJitterMs } = this.options;
+    if (this.#refusing) throw draining(drainJitterMs);
+    const filter = new ChannelFilter(request.channels.map(toChannelId), request.prefix);
+    const reader = feed.watch({ filter, withSnapshot: request.withSnapshot }, sink);
+    const name = newSessionId();
+    this.#names.set(reader, name);
+    streams.add(name, { attachment: 0, end: (error) => reader.end(error) });
+    // The feed may have given it up before it had a name.
+    if (reader.state === "closed") this.dropped(reader);
+    return {
+      closed: async () => {
+        reader.detach();
+        this.dropped(reader);
+      },
+    };
+  }
+
+  /** A watcher's stream is over. */
+  dropped(reader: FeedReader): void {
+    const name = this.#names.get(reader);
+    if (name !== undefined) this.options.streams.remove(name, 0);
+  }
+
+  /** Lets nobody in any more (S24). */
+  refuseAll(): void {
+    this.#refusing = true;
+  }
+}

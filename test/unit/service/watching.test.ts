@@ -1,0 +1,99 @@
+import assert from "node:assert/strict";
+import { create } from "@bufbuild/protobuf";
+import { WatchChannelsRequestSchema } from "../../../gen/presence/v1/presence_service_pb.js";
+import type { Caller } from "../../../src/service/caller.js";
+import { FakeSink } from "../fanout/fake_sink.js";
+import { ROOM, refusal, room, World } from "./world.js";
+
+const BACK_END: Caller = { userId: "back end", mayWatch: true };
+
+describe("service: watching channels", () => {
+  const watch = (world: World, init = {}, sink = new FakeSink(), caller = BACK_END) =>
+    world.service.watchChannels(caller, create(WatchChannelsRequestSchema, init), sink);
+
+  it("S20 is refused to who does not hold the right to it, and begins nothing", async () => {
+    const world = new World();
+    const sink = new FakeSink();
+    for (const caller of [{ userId: "ann" }, { userId: undefined }, { userId: "ann", mayWatch: false }]) {
+      const { metadata } = await refusal("NOT_ALLOWED", () => watch(world, {}, sink, caller));
+      assert.deepEqual(metadata, caller.userId === undefined ? {} : { user_id: "ann" });
+    }
+    assert.deepEqual(sink.sizes, []);
+    assert.deepEqual([world.service.openStreams, world.feed.stats().watchers.resyncing], [0, 0]);
+  });
+
+  it("tells of the channels that were asked for, until the client has gone", async () => {
+    const world = new World();
+    const sink = new FakeSink();
+    const { closed } = await watch(world, { channels: [ROOM], prefix: "lob" }, sink);
+    for (const name of ["room", "other", "lobby"]) await world.joinLease("ann", { channel: room(name) });
+    const joins = ["occupied", "join"];
+    assert.equal(world.service.openStreams, 1);
+    assert.deepEqual(sink.toldOfChannels(), [
+      "SUBSCRIBED",
+      ...["room", "lobby"].flatMap((name) => [`channel${joins[0]}  1 @${name}`, `${joins[1]} ann 1 @${name}`]),
+    ]);
+    await closed("lost");
+    await closed("cancelled");
+    await world.leave("ann");
+    assert.deepEqual(sink.take(), []);
+    assert.deepEqual([sink.ended, world.service.openStreams], [undefined, 0]);
+  });
+
+  it("S4 S12 tells of no returns, and of no states that wait", async () => {
+    const world = new World();
+    const sink = new FakeSink();
+    await watch(world, {}, sink);
+    await world.set("ann", { mood: "fine" });
+    const ann = await world.subscribe("ann");
+    await ann.gone("lost");
+    await world.subscribe("ann", { sessionId: ann.sessionId });
+    await world.listen("monitor");
+    assert.deepEqual(sink.toldOfChannels(), [
+      "SUBSCRIBED",
+      "channeloccupied  1 @room",
+      "join ann 1 @room",
+      "state ann 2 mood=fine @room",
+    ]);
+  });
+
+  it("S24 is ended when the server goes down, and refused from then on", async () => {
+    const world = new World();
+    const sink = new FakeSink();
+    const watching = await watch(world, {}, sink);
+    world.service.drain();
+    assert.equal(sink.ended?.error?.reason, "SERVER_DRAINING");
+    assert.ok(sink.ended.error.retryAfterMs !== undefined);
+    assert.equal(world.service.openStreams, 0);
+    await watching.closed("lost");
+    await refusal("SERVER_DRAINING", () => watch(world));
+  });
+
+  it("S16a is no open stream any more when the feed has ended it", async () => {
+    const world = new World();
+    const sink = new FakeSink();
+    sink.stall();
+    await watch(world, {}, sink);
+    await world.pass(60_000);
+    assert.equal(sink.ended?.error?.reason, "SUBSCRIBER_TOO_SLOW");
+    assert.equal(world.service.openStreams, 0);
+
+    const failing = new World({
+      wrap: (engine) => new Proxy(engine, { get: (one, name) => (name === "watchAll" ? fail : bound(one, name)) }),
+    });
+    const unserved = new FakeSink();
+    await watch(failing, {}, unserved);
+    await failing.settle();
+    assert.equal(unserved.ended?.error?.reason, "PRESENCE_OUT_OF_SERVICE");
+    assert.equal(failing.service.openStreams, 0);
+  });
+});
+
+function fail(): never {
+  throw new Error("connection lost");
+}
+
+function bound(object: object, name: string | symbol): unknown {
+  const value: unknown = Reflect.get(object, name);
+  return typeof value === "function" ? value.bind(object) : value;
+}
