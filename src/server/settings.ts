@@ -82,7 +82,7 @@ export const SETTINGS: Readonly<Record<keyof ServerSettings, Setting>> = {
   keepalive: {
     flag: "keepalive",
     kind: "duration",
-    min: SECOND,
+    min: 100,
     max: 60 * MINUTE,
     default: "10s",
     help: "time between pings to each client",
