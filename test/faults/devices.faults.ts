@@ -17,7 +17,7 @@ describe("Several devices of one user: first join, last leave (S1, S2, S8)", fun
   let laptops: Crowd;
 
   beforeEach(async () => {
-    server = await ServerUnderTest.start({ keepalive: 300, keepaliveTimeout: 300 });
+    server = await ServerUnderTest.start({ keepalive: 1000, keepaliveTimeout: 1000 });
     proxy = await TcpProxy.to(server.address);
     monitor = await Monitor.start(server.address, "room");
     [phones, laptops] = await Promise.all([device(proxy.address), device(server.address)]);

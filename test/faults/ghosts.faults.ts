@@ -7,8 +7,8 @@ import { ServerUnderTest } from "../support/server_under_test.js";
 import { TcpProxy } from "../support/tcp_proxy.js";
 import { Monitor } from "./monitor.js";
 
-const KEEPALIVE_MS = 500;
-const ANSWER_MS = 500;
+const KEEPALIVE_MS = 1000;
+const ANSWER_MS = 1000;
 const PRESENCE_TIMEOUT_MS = 1000;
 /** S5: the longest that a dead user can still be seen. */
 const BOUND_MS = KEEPALIVE_MS + ANSWER_MS + PRESENCE_TIMEOUT_MS;

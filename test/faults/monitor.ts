@@ -36,7 +36,9 @@ export class Monitor {
     const listener = new Listener(monitor.#connection.client, request);
     await listener.opened();
     for (const response of listener.messages) recordEvents(monitor.#history, response);
-    void monitor.#listen(listener).catch(() => {});
+    monitor
+      .#listen(listener)
+      .catch((error) => monitor.#heard.reject(new Error("the monitor lost its stream", { cause: error })));
     return monitor;
   }
 
