@@ -79,6 +79,7 @@ export async function startServer(
       presenceTimeoutMs: settings.presenceTimeout,
       leaseTtlMs: settings.leaseTtl,
       leaveOnCancel: settings.leaveOnCancel,
+      streamTokenGraceMs: 0,
       drainJitterMs: DRAIN_JITTER_MS,
     },
   });

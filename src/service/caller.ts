@@ -1,14 +1,33 @@
 import { invalidField, PresenceError } from "../model/errors.js";
+import { type Grant, matches } from "../model/grant.js";
 
 /** Who calls, as far as the transport could tell. */
 export interface Caller {
   /** `undefined`: the caller gave no name, and is whoever its requests say (S20, trusted callers). */
   readonly userId: string | undefined;
+  /** What an authenticated caller may do. Absent: callers are trusted, and may do everything. */
+  readonly grant?: Grant;
 }
+
+/** What a call brings along that may tell who calls. */
+export interface Credentials {
+  /** The metadata entry `authorization`. */
+  readonly authorization: string | undefined;
+  /** The metadata entry `x-user-id`. */
+  readonly userId: string | undefined;
+  /** The name in the certificate that the client's connection has proved to be its own. */
+  readonly certificateName: string | undefined;
+}
+
+/**
+ * Finds out who calls (S20). Throws, or rejects with, NOT_AUTHENTICATED or TOKEN_EXPIRED when that is not shown, and
+ * INVALID_USER_ID when it cannot be a user. Answers at once where it can.
+ */
+export type Authenticate = (credentials: Credentials) => Caller | Promise<Caller>;
 
 const MAX_USER_ID_BYTES = 128;
 
-/** The caller named by the metadata entry `x-user-id`; throws INVALID_USER_ID if it cannot be one. */
+/** The caller named by the metadata entry `x-user-id`, believed; throws INVALID_USER_ID if it cannot be one. */
 export function callerFromMetadata(userId: string | undefined): Caller {
   if (userId !== undefined && (userId === "" || Buffer.byteLength(userId) > MAX_USER_ID_BYTES)) {
     throw invalidField("INVALID_USER_ID", "x-user-id", `must be 1 to ${MAX_USER_ID_BYTES} bytes`, {
@@ -24,16 +43,23 @@ export function callerFromMetadata(userId: string | undefined): Caller {
 /**
  * The user that a request acts for: the one that it names, or the caller (S9, S20).
  *
- * Throws NOT_ALLOWED when it names another user than the caller, INVALID_USER_ID when nobody is named at all.
+ * Throws NOT_ALLOWED when it names another user than the caller, for whom it may not act; INVALID_USER_ID when nobody
+ * is named at all.
  */
 export function actingUser(caller: Caller, requested: string): string {
   if (requested === "") return namedUser(caller, requested);
-  if (caller.userId !== undefined && caller.userId !== requested) {
+  if (!mayActFor(caller, requested)) {
     throw new PresenceError("NOT_ALLOWED", `user ${caller.userId} may not act for user ${requested}`, {
-      metadata: { user_id: requested },
+      metadata: { user_id: requested, ...(caller.grant && { right: "act_as" }) },
     });
   }
   return requested;
+}
+
+/** Whether the caller is this user, or may act for it. */
+export function mayActFor({ userId, grant }: Caller, requested: string): boolean {
+  if (userId === undefined || userId === requested) return true;
+  return grant?.actAs.some((pattern) => matches(pattern, requested)) ?? false;
 }
 
 /** The user that a request asks about: the one that it names, or the caller. Throws INVALID_USER_ID if nobody is. */

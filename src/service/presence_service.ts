@@ -8,8 +8,9 @@ import type { EventCodec, Sink } from "../fanout/ports.js";
 import type { Reader } from "../fanout/reader.js";
 import { PresenceError } from "../model/errors.js";
 import type { Clock } from "../time/clock.js";
-import { fromUserState, toChannelId, toRevision } from "../wire/messages.js";
+import { fromUserState, toRevision } from "../wire/messages.js";
 import type { Written } from "../wire/write_response.js";
+import { allowedChannel, callerApp, pageScope, visibleChannels } from "./access.js";
 import { actingUser, type Caller, namedUser } from "./caller.js";
 import { Leases } from "./leases.js";
 import { Members, type Result } from "./members.js";
@@ -17,6 +18,7 @@ import { Queries } from "./queries.js";
 import type { ServiceSettings } from "./settings.js";
 import { Streams } from "./streams.js";
 import { draining, Subscriber, type Subscription } from "./subscriber.js";
+import { TokenExpiry } from "./token_expiry.js";
 
 /** What the use cases stand on. */
 export interface PresenceServiceOptions {
@@ -41,6 +43,7 @@ export class PresenceService {
   readonly #subscriber: Subscriber;
   readonly #queries: Queries;
   readonly #leases: Leases;
+  readonly #expiry: TokenExpiry;
 
   constructor(private readonly options: PresenceServiceOptions) {
     const { engine, clock, settings, onError } = options;
@@ -51,7 +54,13 @@ export class PresenceService {
       onEnded: (ended) => this.#endStream(ended),
       onError,
     });
-    this.#subscriber = new Subscriber({ ...options, members: this.#members, streams: this.#streams });
+    this.#expiry = new TokenExpiry(clock, settings.streamTokenGraceMs);
+    this.#subscriber = new Subscriber({
+      ...options,
+      members: this.#members,
+      streams: this.#streams,
+      expiry: this.#expiry,
+    });
     this.#queries = new Queries(engine);
     this.#leases = new Leases({ engine, members: this.#members, leaseTtlMs: settings.leaseTtlMs });
   }
@@ -64,7 +73,7 @@ export class PresenceService {
   /** S9, S11, S12, S14. */
   async setState(caller: Caller, request: pb.SetStateRequest): Promise<Written> {
     const userId = actingUser(caller, request.userId);
-    const result = await this.#members.run(toChannelId(request.channel!), userId, {
+    const result = await this.#members.run(allowedChannel(caller, request.channel!, "write"), userId, {
       kind: "set",
       states: request.states,
       replace: request.replace,
@@ -76,7 +85,7 @@ export class PresenceService {
   /** S13. */
   async getState(caller: Caller, request: pb.GetStateRequest): Promise<pb.GetStateResponse> {
     const userId = namedUser(caller, request.userId);
-    const channel = toChannelId(request.channel!);
+    const channel = allowedChannel(caller, request.channel!, "read");
     const { member } = await this.options.engine.read(channel, userId);
     if (!member.presence) {
       throw new PresenceError("PRESENCE_USER_NOT_EXIST", `user ${userId} is not present in channel ${channel.name}`, {
@@ -89,7 +98,7 @@ export class PresenceService {
   /** S10, S11. */
   async removeState(caller: Caller, request: pb.RemoveStateRequest): Promise<Written> {
     const userId = actingUser(caller, request.userId);
-    const result = await this.#members.run(toChannelId(request.channel!), userId, {
+    const result = await this.#members.run(allowedChannel(caller, request.channel!, "write"), userId, {
       kind: "remove",
       keys: request.keys,
     });
@@ -98,17 +107,19 @@ export class PresenceService {
 
   /** S1 to S8, S15, S16: joins, and writes the channel's events to `sink` until it is closed. */
   subscribe(caller: Caller, request: pb.SubscribePresenceRequest, sink: Sink): Promise<Subscription> {
-    return this.#subscriber.subscribe(actingUser(caller, request.userId), request, sink);
+    return this.#subscriber.subscribe(caller, request, sink);
   }
 
   /** S19. */
-  listOnlineUsers(_caller: Caller, request: pb.ListOnlineUsersRequest): Promise<pb.ListOnlineUsersResponse> {
-    return this.#queries.onlineUsers(request);
+  async listOnlineUsers(caller: Caller, request: pb.ListOnlineUsersRequest): Promise<pb.ListOnlineUsersResponse> {
+    return this.#queries.onlineUsers(allowedChannel(caller, request.channel!, "read"), request, pageScope(caller));
   }
 
   /** S19. */
-  listUserChannels(caller: Caller, request: pb.ListUserChannelsRequest): Promise<pb.ListUserChannelsResponse> {
-    return this.#queries.userChannels(namedUser(caller, request.userId), request);
+  async listUserChannels(caller: Caller, request: pb.ListUserChannelsRequest): Promise<pb.ListUserChannelsResponse> {
+    const userId = namedUser(caller, request.userId);
+    const user = { app: callerApp(caller), userId, isVisible: visibleChannels(caller, userId) };
+    return this.#queries.userChannels(user, request, pageScope(caller));
   }
 
   /** S17. */
@@ -140,6 +151,7 @@ export class PresenceService {
   /** Stops all timers. */
   close(): void {
     this.#members.close();
+    this.#expiry.close();
   }
 
   #endStream({ sessionId, attachment, why }: EndedSession): void {

@@ -3,12 +3,20 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { UserStateSchema } from "../../gen/presence/v1/presence_pb.js";
 import * as pb from "../../gen/presence/v1/presence_service_pb.js";
 import type { Engine } from "../engine/engine.js";
-import { channelKey } from "../model/channel_id.js";
-import { fromChannelId, fromPosition, fromUserState, toChannelId } from "../wire/messages.js";
+import { type ChannelId, channelKey } from "../model/channel_id.js";
+import { fromChannelId, fromPosition, fromUserState } from "../wire/messages.js";
 import { PageTokens } from "../wire/page_token.js";
 
 const DEFAULT_PAGE_SIZE = 100;
 const MAX_PAGE_SIZE = 1000;
+
+/** A user, as far as the caller may see it. */
+export interface AskedUser {
+  readonly app: string;
+  readonly userId: string;
+  /** Whether the caller may know of the user's presence in this channel. */
+  readonly isVisible: (channel: ChannelId) => boolean;
+}
 
 /** The use cases that ask without joining (S19). */
 export class Queries {
@@ -16,10 +24,16 @@ export class Queries {
 
   constructor(private readonly engine: Engine) {}
 
-  /** Who is in a channel, in the order of joining, so that a page neither repeats nor skips who stayed. */
-  async onlineUsers(request: pb.ListOnlineUsersRequest): Promise<pb.ListOnlineUsersResponse> {
-    const channel = toChannelId(request.channel!);
-    const query = `online ${channelKey(channel)}`;
+  /**
+   * Who is in a channel, in the order of joining, so that a page neither repeats nor skips who stayed. A page token is
+   * good in its `scope` alone.
+   */
+  async onlineUsers(
+    channel: ChannelId,
+    request: pb.ListOnlineUsersRequest,
+    scope: string,
+  ): Promise<pb.ListOnlineUsersResponse> {
+    const query = `online ${channelKey(channel)} ${scope}`;
     const cursor = request.pageToken === "" ? undefined : parseCursor(this.#tokens.open(query, request.pageToken));
     if (request.countOnly) {
       const { position, occupancy } = await this.engine.summary(channel);
@@ -41,12 +55,16 @@ export class Queries {
     });
   }
 
-  /** Where a user is present, by type and name. */
-  async userChannels(userId: string, request: pb.ListUserChannelsRequest): Promise<pb.ListUserChannelsResponse> {
-    const query = `channels ${userId}`;
+  /** Where a user is present, by type and name. A page token is good in its `scope` alone. */
+  async userChannels(
+    { app, userId, isVisible }: AskedUser,
+    request: pb.ListUserChannelsRequest,
+    scope: string,
+  ): Promise<pb.ListUserChannelsResponse> {
+    const query = `channels ${userId} ${scope}`;
     const after = request.pageToken === "" ? "" : this.#tokens.open(query, request.pageToken);
-    const places = (await this.engine.placesOf(userId)).filter(
-      ({ channel, member }) => member.presence && channelKey(channel) > after,
+    const places = (await this.engine.placesOf(app, userId)).filter(
+      ({ channel, member }) => member.presence && channelKey(channel) > after && isVisible(channel),
     );
     const page = places.slice(0, pageSize(request.pageSize));
     const last = page.at(-1);

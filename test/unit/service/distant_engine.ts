@@ -23,7 +23,7 @@ export class DistantEngine implements Engine {
   snapshot = (channel: ChannelId) => this.#far(() => this.inner.snapshot(channel));
   page = (channel: ChannelId, after: number, limit: number) => this.#far(() => this.inner.page(channel, after, limit));
   replay = (channel: ChannelId, from: Position) => this.#far(() => this.inner.replay(channel, from));
-  placesOf = (userId: string) => this.#far(() => this.inner.placesOf(userId));
+  placesOf = (app: string, userId: string) => this.#far(() => this.inner.placesOf(app, userId));
   findSession = (sessionId: string) => this.#far(() => this.inner.findSession(sessionId));
 
   watch(channel: ChannelId, onDeltas: (deltas: readonly Delta[]) => void) {

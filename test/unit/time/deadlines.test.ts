@@ -93,7 +93,10 @@ describe("time: deadlines", () => {
     clock.setTimer(10, look);
     clock.advance(10);
     assert.equal(handled, 1200);
-    assert.deepEqual(seenByOthers, Array.from({ length: 12 }, (_, n) => 100 * (n + 1)));
+    assert.deepEqual(
+      seenByOthers,
+      Array.from({ length: 12 }, (_, n) => 100 * (n + 1)),
+    );
   });
 
   it("does not hold on to deadlines that were cancelled, and loses none of the others", () => {
