@@ -2,12 +2,14 @@ import { type DescMessage, type MessageShape, toBinary } from "@bufbuild/protobu
 import type {
   handleServerStreamingCall,
   handleUnaryCall,
+  Metadata,
+  ServerUnaryCall,
   ServerWritableStream,
   UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import * as pb from "../../gen/presence/v1/presence_service_pb.js";
 import { PresenceError } from "../model/errors.js";
-import { type Caller, callerFromMetadata } from "../service/caller.js";
+import type { Authenticate, Caller } from "../service/caller.js";
 import type { PresenceService } from "../service/presence_service.js";
 import type { StreamEnd, Subscription } from "../service/subscriber.js";
 import { decodeRequest } from "../wire/decode.js";
@@ -21,6 +23,7 @@ import { Framer, sinkOf } from "./stream_sink.js";
 export interface HandlersOptions {
   readonly service: PresenceService;
   readonly connections: Connections;
+  readonly authenticate: Authenticate;
   /** A call failed by the server's own fault. */
   readonly onError: (error: unknown, method: string) => void;
   /** A call was answered; `reason` is `OK`, or why it was refused. Absent: nobody wants to know. */
@@ -60,7 +63,9 @@ function unaryHandler<In extends DescMessage, Result>(
     const began = options.onCall && performance.now();
     let response: Buffer;
     try {
-      response = asBuffer(encode(await useCase(callerOf(call), decodeRequest(input, call.request))));
+      const identified = callerOf(call, options);
+      const caller = identified instanceof Promise ? await identified : identified;
+      response = asBuffer(encode(await useCase(caller, decodeRequest(input, call.request))));
     } catch (error) {
       const reason = reasonOf(error, name, options);
       callback(toServiceError(error));
@@ -101,7 +106,9 @@ function subscribeHandler(options: HandlersOptions): handleServerStreamingCall<B
     });
     const subscribe = async (): Promise<Subscription> => {
       const sink = sinkOf(call, framer, () => connections.destroy(peer));
-      return service.subscribe(callerOf(call), decodeRequest(input, call.request), sink);
+      const identified = callerOf(call, options);
+      const caller = identified instanceof Promise ? await identified : identified;
+      return service.subscribe(caller, decodeRequest(input, call.request), sink);
     };
     subscribe().then((letIn) => {
       subscription = letIn;
@@ -137,9 +144,20 @@ function onEnd(
   });
 }
 
-function callerOf(call: { readonly metadata: { get(key: string): (string | Buffer)[] } }): Caller {
-  const [userId] = call.metadata.get("x-user-id");
-  return callerFromMetadata(userId === undefined ? undefined : String(userId));
+/** Who calls; asked before the request is looked at, so that strangers learn nothing from what is said of it. */
+function callerOf(call: AnyCall, { authenticate, connections }: HandlersOptions): Caller | Promise<Caller> {
+  return authenticate({
+    authorization: entryOf(call.metadata, "authorization"),
+    userId: entryOf(call.metadata, "x-user-id"),
+    certificate: connections.certificateOf(call.getPeer()),
+  });
+}
+
+type AnyCall = Pick<ServerUnaryCall<Buffer, Buffer>, "metadata" | "getPeer">;
+
+function entryOf(metadata: Metadata, name: string): string | undefined {
+  const [value] = metadata.get(name);
+  return value === undefined ? undefined : String(value);
 }
 
 function reasonOf(error: unknown, method: string, options: HandlersOptions): string {

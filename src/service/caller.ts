@@ -15,8 +15,16 @@ export interface Credentials {
   readonly authorization: string | undefined;
   /** The metadata entry `x-user-id`. */
   readonly userId: string | undefined;
-  /** The name in the certificate that the client's connection has proved to be its own. */
-  readonly certificateName: string | undefined;
+  /** The certificate that the client's connection has proved to be its own. */
+  readonly certificate: ClientCertificate | undefined;
+}
+
+/** A client's certificate that one of the server's authorities vouches for. */
+export interface ClientCertificate {
+  /** The common name of its subject. */
+  readonly name: string;
+  /** When it runs out, ms since 1970. */
+  readonly expiresAt: number;
 }
 
 /**

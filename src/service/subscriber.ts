@@ -7,6 +7,7 @@ import type { EventCodec, Sink, Terms } from "../fanout/ports.js";
 import type { Reader, ReaderOptions } from "../fanout/reader.js";
 import type { ChannelId } from "../model/channel_id.js";
 import { PresenceError } from "../model/errors.js";
+import { tokenExpired } from "../model/unauthenticated.js";
 import type { Clock } from "../time/clock.js";
 import { toMs, toPosition } from "../wire/messages.js";
 import { allowedChannel, checkRight, isOfApp } from "./access.js";
@@ -15,7 +16,7 @@ import type { Members, Result } from "./members.js";
 import { newSessionId } from "./session_id.js";
 import type { ServiceSettings } from "./settings.js";
 import type { Streams } from "./streams.js";
-import { type TokenExpiry, tokenExpired } from "./token_expiry.js";
+import type { TokenExpiry } from "./token_expiry.js";
 
 /** How a stream came to its end, when it was not the server that ended it. */
 export type StreamEnd = "cancelled" | "lost";

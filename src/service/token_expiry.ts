@@ -1,4 +1,3 @@
-import { PresenceError } from "../model/errors.js";
 import type { Clock } from "../time/clock.js";
 import { Deadlines } from "../time/deadlines.js";
 
@@ -42,9 +41,4 @@ export class TokenExpiry {
   close(): void {
     this.#deadlines.clear();
   }
-}
-
-/** What a call with a token that has expired is refused with, and a stream that outlived its token ended. */
-export function tokenExpired(): PresenceError {
-  return new PresenceError("TOKEN_EXPIRED", "the token has expired; come back with a fresh one");
 }

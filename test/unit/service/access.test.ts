@@ -146,7 +146,7 @@ describe("service: rights (S20)", () => {
     const first = await subscribe(now + 60_000);
     assert.equal(listener.told().length, 1);
     await world.pass(59_999);
-    assert.ok(!first.sink.ended);
+    assert.deepEqual([first.sink.ended], [undefined]);
     await world.pass(1);
     assert.equal(first.sink.ended?.error?.reason, "TOKEN_EXPIRED");
     assert.ok((await world.online()).includes("ann"), "present for its grace");
