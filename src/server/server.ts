@@ -8,6 +8,7 @@ import type { Clock } from "../time/clock.js";
 import { RunningClock } from "../time/running_clock.js";
 import { eventCodec } from "../wire/event_codec.js";
 import { authentication } from "./authentication.js";
+import { isAuthenticating } from "./check_security.js";
 import { Metrics } from "./metrics.js";
 import { checkSettings, defaultSettings, formatAddress, type ServerSettings } from "./settings.js";
 import { readTls, watchTls } from "./tls_files.js";
@@ -22,6 +23,8 @@ export interface RollcallServer {
   /** `host:port` of the metrics, if they are served. */
   readonly metricsAddress: string | undefined;
   readonly settings: ServerSettings;
+  /** Whether callers show who they are (S20); otherwise they are believed. */
+  readonly authenticates: boolean;
   /**
    * Reads the files of `--tls-cert`, `--tls-key` and `--tls-client-ca` again, for new connections; those that are open
    * stay. What cannot be used is logged, and the old ones stay. Happens by itself when the files change.
@@ -141,6 +144,7 @@ export async function startServer(
       address,
       metricsAddress,
       settings,
+      authenticates: isAuthenticating(settings),
       reloadTls,
       close: () => {
         closing ??= goDown(stop, log, service);

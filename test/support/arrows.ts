@@ -29,6 +29,7 @@ const ARROWS: Readonly<Record<string, readonly Arrow[]>> = {
 /** Files that may import more than their room. */
 const FILE_ARROWS: Readonly<Record<string, readonly Arrow[]>> = {
   "src/cli/serve.ts": ["server"],
+  "src/cli/banner.ts": ["server"],
   "src/cli/token.ts": ["auth", "model"],
 };
 
