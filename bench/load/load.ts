@@ -16,6 +16,8 @@ export interface Plan {
   membersHear?: boolean;
   /** A member that reads hears its own changes. Rollcall does not tell them, the baselines know no better. */
   hearsOwn?: boolean;
+  /** What every call shows who it is by. */
+  token?: string;
   /** The call to make instead of SetState, with the same bytes. */
   path?: string;
 }

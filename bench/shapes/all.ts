@@ -1,3 +1,4 @@
+import { AUTH } from "./auth.js";
 import { EMPTY_CHANNELS } from "./empty_channels.js";
 import { FAN_OUTS } from "./fan_outs.js";
 import { HEARTBEAT } from "./heartbeat.js";
@@ -14,6 +15,7 @@ export const SHAPES: readonly Shape[] = [
   ...FAN_OUTS,
   STEADY,
   UNARY,
+  AUTH,
   HEARTBEAT,
   JOIN_STORM,
   JOIN_GROWTH,
