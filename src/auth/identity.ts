@@ -33,7 +33,7 @@ const MAX_PATTERNS = 100;
  */
 export function identityOf(claims: Readonly<Record<string, unknown>>, leewayMs: number): Identity {
   const { sub, exp, presence = {} } = claims;
-  if (!isName(sub, MAX_USER_ID_BYTES) || sub === "") throw new ClaimError("sub: is not a user id");
+  if (!isUserId(sub)) throw new ClaimError("sub: is not a user id");
   if (typeof exp !== "number") throw new ClaimError("exp: is required");
   if (!isObject(presence)) throw new ClaimError("presence: is not an object");
   const { app = "", channels, act_as: actAs = [] } = presence;
@@ -41,6 +41,11 @@ export function identityOf(claims: Readonly<Record<string, unknown>>, leewayMs: 
   if (!isPatterns(actAs)) throw new ClaimError("presence.act_as: is not a list of patterns");
   const granted = channels === undefined ? DEFAULT_CHANNELS : channelGrants(channels);
   return { userId: sub, grant: { app, channels: granted, actAs, expiresAt: exp * 1000 + leewayMs } };
+}
+
+/** Whether a value can be a user's id, by the same rules as in requests (S21). */
+export function isUserId(value: unknown): value is string {
+  return isName(value, MAX_USER_ID_BYTES) && value !== "";
 }
 
 function channelGrants(channels: unknown): readonly ChannelGrant[] {

@@ -15,7 +15,13 @@ export type KeySource =
       readonly maxAgeMs: number;
       /** How soon after asking a key that is not known is asked for again, in ms. Default 30000. */
       readonly cooldownMs: number;
+      /** How long a failure stands before it is asked again, in ms: strangers must not make us ask and ask. */
+      readonly retryMs: number;
+      /** Asking failed; `why` is for a log. */
+      readonly onFailure: (why: string) => void;
     };
+
+type JwksSource = Extract<KeySource, { kind: "jwks" }>;
 
 /** Keys, and the algorithms that alone are accepted with them. */
 export interface Keys {
@@ -59,7 +65,7 @@ export function loadKeys(source: KeySource, wanted: readonly string[] = []): Key
       const find = createRemoteJWKSet(new URL(source.url), {
         cacheMaxAge: source.maxAgeMs,
         cooldownDuration: source.cooldownMs,
-        [customFetch]: patientFetch(),
+        [customFetch]: patientFetch(source),
       });
       return { algorithms: pinned(wanted, fitting, ["RS256", "ES256", "EdDSA"]), find };
     }
@@ -108,23 +114,30 @@ function algorithmsOf({ asymmetricKeyType, asymmetricKeyDetails = {} }: KeyObjec
 const STALE_MS = 60 * 60 * 1000;
 
 /** Fetches a key set; while that fails, what came last stands: an issuer that is down must not lock everybody out. */
-function patientFetch(): (url: string, init: RequestInit) => Promise<Response> {
+function patientFetch({ retryMs, onFailure }: JwksSource): (url: string, init: RequestInit) => Promise<Response> {
   let last: { readonly text: string; readonly at: number } | undefined;
+  let failed: { readonly error: KeyError; readonly at: number } | undefined;
   return async (url, init) => {
-    try {
-      const response = await fetch(url, init);
-      if (response.status === 200) {
-        const text = await response.text();
-        JSON.parse(text);
-        last = { text, at: performance.now() };
-        return new Response(text);
+    const now = performance.now();
+    if (!failed || now - failed.at >= retryMs) {
+      try {
+        last = { text: await fetchText(url, init), at: now };
+        failed = undefined;
+      } catch (error) {
+        failed = { error: new KeyError((error as Error).message, { cause: error }), at: now };
+        onFailure(failed.error.message);
       }
-      if (!last) return response;
-    } catch (error) {
-      if (!last) throw error;
     }
-    if (performance.now() - last.at > STALE_MS)
-      throw new KeyError("the issuer's keys could not be fetched for an hour");
-    return new Response(last.text);
+    if (last && now - last.at <= STALE_MS) return new Response(last.text);
+    throw failed!.error;
   };
+}
+
+async function fetchText(url: string, init: RequestInit): Promise<string> {
+  const response = await fetch(url, init);
+  const text = await response.text();
+  if (response.status !== 200) throw new KeyError(`the answer has status ${response.status}`);
+  const { keys } = JSON.parse(text) as { keys?: unknown };
+  if (!Array.isArray(keys)) throw new KeyError("the answer is no key set");
+  return text;
 }

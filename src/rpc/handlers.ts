@@ -2,7 +2,6 @@ import { type DescMessage, type MessageShape, toBinary } from "@bufbuild/protobu
 import type {
   handleServerStreamingCall,
   handleUnaryCall,
-  Metadata,
   ServerUnaryCall,
   ServerWritableStream,
   UntypedServiceImplementation,
@@ -147,15 +146,15 @@ function onEnd(
 /** Who calls; asked before the request is looked at, so that strangers learn nothing from what is said of it. */
 function callerOf(call: AnyCall, { authenticate, connections }: HandlersOptions): Caller | Promise<Caller> {
   return authenticate({
-    authorization: entryOf(call.metadata, "authorization"),
-    userId: entryOf(call.metadata, "x-user-id"),
-    certificate: connections.certificateOf(call.getPeer()),
+    authorization: () => entryOf(call, "authorization"),
+    userId: () => entryOf(call, "x-user-id"),
+    certificate: () => connections.certificateOf(call.getPeer()),
   });
 }
 
 type AnyCall = Pick<ServerUnaryCall<Buffer, Buffer>, "metadata" | "getPeer">;
 
-function entryOf(metadata: Metadata, name: string): string | undefined {
+function entryOf({ metadata }: AnyCall, name: string): string | undefined {
   const [value] = metadata.get(name);
   return value === undefined ? undefined : String(value);
 }

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import type { Logger } from "pino";
 import { DEV_SECRET } from "../auth/dev_secret.js";
+import { isUserId } from "../auth/identity.js";
 import { KeyError, type KeySource, loadKeys } from "../auth/keys.js";
 import { TokenVerifier } from "../auth/token_verifier.js";
 import { DEFAULT_CHANNELS } from "../model/grant.js";
@@ -8,6 +9,9 @@ import { notAuthenticated, tokenExpired } from "../model/unauthenticated.js";
 import { type Authenticate, type Caller, type ClientCertificate, callerFromMetadata } from "../service/caller.js";
 import type { SecuritySettings } from "./security_settings.js";
 import { SettingError } from "./setting.js";
+
+/** How long a failure to fetch keys stands before it is tried again, in ms. */
+const JWKS_RETRY_MS = 1000;
 
 /** What finding out who calls needs. */
 export interface AuthenticationOptions {
@@ -22,24 +26,27 @@ export interface AuthenticationOptions {
  * where neither is asked for, callers are believed. Throws a SettingError when keys cannot be read or used.
  */
 export function authentication({ settings, now, log }: AuthenticationOptions): Authenticate {
-  const source = keySource(settings);
+  const onFailure = (why: string): void => log.warn({ why }, "the keys of tokens could not be fetched");
+  const source = keySource(settings, onFailure);
   const onRefused = (why: string): void => log.debug({ why }, "not authenticated");
   const tokens = source && verifier(source.source, source.flag, { settings, now, onRefused });
-  if (!tokens && !settings.identityFromCert) return ({ userId }) => callerFromMetadata(userId);
-  return ({ authorization, certificate }) => {
+  if (!tokens && !settings.identityFromCert) return (credentials) => callerFromMetadata(credentials.userId());
+  return (credentials) => {
+    const authorization = credentials.authorization();
     if (tokens && (authorization !== undefined || !settings.identityFromCert)) return tokens.verify(authorization);
-    if (!certificate) {
-      onRefused("no certificate with a name");
-      throw notAuthenticated();
-    }
-    return certified(certificate, now());
+    const caller = certified(credentials.certificate(), now());
+    if (caller) return caller;
+    onRefused("no certificate with a user's name");
+    throw notAuthenticated();
   };
 }
 
-/** Whom a certificate names, for as long as it is valid: connections outlive it. */
-function certified({ name, expiresAt }: ClientCertificate, now: number): Caller {
+/** Whom a certificate names, if it is a user, for as long as it is valid: connections outlive it. */
+function certified(certificate: ClientCertificate | undefined, now: number): Caller | undefined {
+  if (!certificate || !isUserId(certificate.name)) return undefined;
+  const { name: userId, expiresAt } = certificate;
   if (now >= expiresAt) throw tokenExpired();
-  return { ...callerFromMetadata(name), grant: { app: "", channels: DEFAULT_CHANNELS, actAs: [], expiresAt } };
+  return { userId, grant: { app: "", channels: DEFAULT_CHANNELS, actAs: [], expiresAt } };
 }
 
 function verifier(
@@ -59,7 +66,10 @@ function verifier(
   }
 }
 
-function keySource(settings: SecuritySettings): { readonly source: KeySource; readonly flag: string } | undefined {
+function keySource(
+  settings: SecuritySettings,
+  onFailure: (why: string) => void,
+): { readonly source: KeySource; readonly flag: string } | undefined {
   const { tokenSecret, tokenSecretFile, tokenKeyFile, tokenJwks, devSecret, jwksMaxAge, jwksCooldown } = settings;
   if (tokenSecret !== undefined) return { flag: "--token-secret", source: { kind: "secret", secret: tokenSecret } };
   if (tokenSecretFile !== undefined) {
@@ -74,7 +84,14 @@ function keySource(settings: SecuritySettings): { readonly source: KeySource; re
   if (tokenJwks !== undefined) {
     return {
       flag: "--token-jwks",
-      source: { kind: "jwks", url: tokenJwks, maxAgeMs: jwksMaxAge, cooldownMs: jwksCooldown },
+      source: {
+        kind: "jwks",
+        url: tokenJwks,
+        maxAgeMs: jwksMaxAge,
+        cooldownMs: jwksCooldown,
+        retryMs: JWKS_RETRY_MS,
+        onFailure,
+      },
     };
   }
   return devSecret ? { flag: "--dev-secret", source: { kind: "secret", secret: DEV_SECRET } } : undefined;

@@ -9,14 +9,14 @@ export interface Caller {
   readonly grant?: Grant;
 }
 
-/** What a call brings along that may tell who calls. */
+/** What a call brings along that may tell who calls; looked up when asked for, as no server asks for all of it. */
 export interface Credentials {
   /** The metadata entry `authorization`. */
-  readonly authorization: string | undefined;
+  authorization(): string | undefined;
   /** The metadata entry `x-user-id`. */
-  readonly userId: string | undefined;
+  userId(): string | undefined;
   /** The certificate that the client's connection has proved to be its own. */
-  readonly certificate: ClientCertificate | undefined;
+  certificate(): ClientCertificate | undefined;
 }
 
 /** A client's certificate that one of the server's authorities vouches for. */

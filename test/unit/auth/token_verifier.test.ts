@@ -169,7 +169,11 @@ describe("auth: verifying tokens (S20)", () => {
     fails({ kind: "public", text: privatePem }, /private/);
     fails({ kind: "public", text: JSON.stringify(rsa.privateKey.export({ format: "jwk" })) }, /private/);
     fails({ kind: "public", text: keyPair("rsa", 1024).publicPem }, /1024 bits; 2048/);
-    fails({ kind: "jwks", url: "http://127.0.0.1/", maxAgeMs: 1, cooldownMs: 1 }, /HS256 does not fit/, ["HS256"]);
+    fails(
+      { kind: "jwks", url: "http://127.0.0.1/", maxAgeMs: 1, cooldownMs: 1, retryMs: 1, onFailure: () => {} },
+      /HS256 does not fit/,
+      ["HS256"],
+    );
   });
 
   describe("with published keys", () => {
@@ -184,11 +188,14 @@ describe("auth: verifying tokens (S20)", () => {
     });
     afterEach(() => issuer.close());
 
-    const source = (cooldownMs = 0, maxAgeMs = 600_000): KeySource => ({
+    const failures: string[] = [];
+    const source = (cooldownMs = 0, maxAgeMs = 600_000, retryMs = 0): KeySource => ({
       kind: "jwks",
       url: issuer.url,
       maxAgeMs,
       cooldownMs,
+      retryMs,
+      onFailure: (why) => failures.push(why),
     });
 
     it("asks for them once, and again for a key that is new", async () => {
@@ -216,6 +223,10 @@ describe("auth: verifying tokens (S20)", () => {
       issuer.status = 503;
       const never = verifier(source());
       await refusal(never, `Bearer ${signed("1")}`, "PRESENCE_OUT_OF_SERVICE");
+      assert.deepEqual(failures.splice(0), ["the answer has status 503"]);
+      const patient = verifier(source(0, 0, 60_000));
+      for (let i = 0; i < 3; i++) await refusal(patient, `Bearer ${signed("1")}`, "PRESENCE_OUT_OF_SERVICE");
+      assert.equal(failures.splice(0).length, 1, "a failure stands for a while");
       issuer.status = 200;
       await verify(never, signed("1"));
       const old = verifier(source(0, 0));

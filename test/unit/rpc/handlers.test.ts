@@ -25,7 +25,7 @@ describe("rpc: handlers", () => {
     handlers = presenceHandlers({
       service: world.service,
       connections: { isOpen: () => open, destroy: () => {}, certificateOf: () => undefined } as unknown as Connections,
-      authenticate: ({ userId }) => callerFromMetadata(userId),
+      authenticate: ({ userId }) => callerFromMetadata(userId()),
       onError: (error) => errors.push(error),
       onCall: (method, reason, seconds) => {
         assert.ok(seconds >= 0);
