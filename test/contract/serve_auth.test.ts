@@ -18,8 +18,11 @@ const run = promisify(execFile);
 
 /** Runs another command than `serve` to its end; gives what it printed. */
 async function rollcall(...args: string[]): Promise<string> {
-  return (await run(process.execPath, [MAIN, ...args])).stdout.trim();
+  return (await run(process.execPath, [MAIN, ...args], { env: { ...process.env, ...believing } })).stdout.trim();
 }
+
+/** Names the file of an authority that commands are to believe. */
+const believing: { GRPC_DEFAULT_SSL_ROOTS_FILE_PATH?: string } = {};
 
 /** `rollcall serve` with tokens, as a person runs it. */
 describe("rollcall serve, asking who calls", () => {
@@ -127,7 +130,15 @@ describe("rollcall serve, asking who calls", () => {
       child!.kill("SIGHUP");
       while (!output.stderr.includes("certificates read again")) await once(child!.stderr!, "data");
       assert.equal(await shown(), "second");
+
+      believing.GRPC_DEFAULT_SSL_ROOTS_FILE_PATH = path.join(folder, "ca.pem");
+      writeFileSync(believing.GRPC_DEFAULT_SSL_ROOTS_FILE_PATH, authority.cert);
+      assert.equal(
+        await rollcall("who", "chat_room", "--count", "--user", "tony", "--address", `https://${address}`),
+        "0",
+      );
     } finally {
+      delete believing.GRPC_DEFAULT_SSL_ROOTS_FILE_PATH;
       rmSync(folder, { recursive: true });
     }
   });
