@@ -54,13 +54,17 @@ export class H2Connection {
   #out: Buffer[] = [];
   #closed = false;
 
-  private constructor(socket: Socket, authority: string) {
+  private constructor(
+    socket: Socket,
+    authority: string,
+    private readonly token: string | undefined,
+  ) {
     this.#socket = socket;
     this.#authority = authority;
   }
 
-  /** Connects to `host:port` and sends the preface; calls may follow at once. */
-  static connect(address: string): Promise<H2Connection> {
+  /** Connects to `host:port` and sends the preface; calls may follow at once, each with the token, if there is one. */
+  static connect(address: string, token?: string): Promise<H2Connection> {
     const { hostname, port } = new URL(`http://${address}`);
     return new Promise((resolve, reject) => {
       const buffer = Buffer.allocUnsafeSlow(128 * 1024);
@@ -76,7 +80,7 @@ export class H2Connection {
           },
         },
       });
-      const connection = new H2Connection(socket, address);
+      const connection = new H2Connection(socket, address, token);
       socket.once("connect", () => {
         socket.off("error", reject);
         socket.on("error", (error) => connection.#lost(error.message));
@@ -156,7 +160,7 @@ export class H2Connection {
   #block(path: string): Buffer {
     let block = this.#blocks.get(path);
     if (block === undefined) {
-      block = headerBlock(path, this.#authority);
+      block = headerBlock(path, this.#authority, this.token);
       this.#blocks.set(path, block);
     }
     return block;

@@ -18,6 +18,8 @@ export interface Plan {
   hearsOwn?: boolean;
   /** Changes may come in INTERVAL events. No user may change twice in one, or the count is wrong. */
   intervals?: boolean;
+  /** What every call shows who it is by. */
+  token?: string;
   /** The call to make instead of SetState, with the same bytes. */
   path?: string;
 }

@@ -19,10 +19,10 @@ export class PresenceLoad extends Load {
   #trigger!: H2Connection;
 
   async open(): Promise<void> {
-    const { address, connections } = this.plan;
+    const { address, connections, token } = this.plan;
     const onLost = (reason: string) => this.tally.fault(reason);
-    this.#trigger = await this.sockets.grpc(address, onLost);
-    for (let i = 0; i < connections; i++) this.#connections.push(await this.sockets.grpc(address, onLost));
+    this.#trigger = await this.sockets.grpc(address, onLost, token);
+    for (let i = 0; i < connections; i++) this.#connections.push(await this.sockets.grpc(address, onLost, token));
     for (let channel = 0; channel <= this.aloneChannel; channel++) {
       this.#readers.push([]);
       this.#listening.push([]);

@@ -5,9 +5,9 @@ import { TextConnection } from "./text_connection.js";
 export class Sockets {
   readonly #open = new Set<{ close(): void }>();
 
-  /** Opens a connection for gRPC calls. `onLost` hears when it is lost. */
-  async grpc(address: string, onLost: (reason: string) => void): Promise<H2Connection> {
-    const connection = await H2Connection.connect(address);
+  /** Opens a connection for gRPC calls, made with the token if there is one. `onLost` hears when it is lost. */
+  async grpc(address: string, onLost: (reason: string) => void, token?: string): Promise<H2Connection> {
+    const connection = await H2Connection.connect(address, token);
     connection.onLost = (reason) => onLost(`connection lost: ${reason}`);
     this.#open.add(connection);
     return connection;

@@ -1,3 +1,4 @@
+import { AUTH } from "./auth.js";
 import { COUNT_ONLY } from "./count_only.js";
 import { EMPTY_CHANNELS } from "./empty_channels.js";
 import { FAN_OUTS } from "./fan_outs.js";
@@ -18,6 +19,7 @@ export const SHAPES: readonly Shape[] = [
   ...FAN_OUTS,
   STEADY,
   UNARY,
+  AUTH,
   HEARTBEAT,
   COUNT_ONLY,
   JOIN_STORM,

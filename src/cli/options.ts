@@ -5,8 +5,10 @@ import type { ChannelType } from "../client/index.js";
 
 /** What every command that talks to a server is told. */
 export interface ConnectionFlags {
-  /** Absent: the operating system's user name. */
+  /** Absent: the token's user, or the operating system's user name. */
   readonly user?: string;
+  /** Shows the server who the caller is. */
+  readonly token?: string;
   readonly address: string;
   /** How long a call may take, in milliseconds. */
   readonly timeout: number;
@@ -18,12 +20,17 @@ export interface ChannelFlags extends ConnectionFlags {
   readonly type: ChannelType;
 }
 
-/** Adds `--user`, `--address`, `--timeout` and `--json`. */
+/** Adds `--user`, `--token`, `--address`, `--timeout` and `--json`. */
 export function addConnectionOptions(command: Command): Command {
   return command
     .addOption(
-      new Option("-u, --user <id>", "who you are (default: your user name here)")
+      new Option("-u, --user <id>", "who you are (default: the token's user, or your user name here)")
         .env("ROLLCALL_USER")
+        .argParser(nonEmpty),
+    )
+    .addOption(
+      new Option("--token <token>", "a token that shows who you are; better in the environment")
+        .env("ROLLCALL_TOKEN")
         .argParser(nonEmpty),
     )
     .addOption(
@@ -48,12 +55,24 @@ export function addChannelOptions(command: Command): Command {
 
 /** Who the flags say that the caller is. */
 export function userOf(flags: ConnectionFlags): string {
-  if (flags.user !== undefined) return flags.user;
+  const named = flags.user ?? subjectOf(flags.token);
+  if (named !== undefined) return named;
   try {
     return userInfo().username;
   } catch {
     // A process may run under a number that has no name, as in a container.
     throw new InvalidArgumentError("this system has no name for you: say who you are with --user");
+  }
+}
+
+/** Whom a token names, read without looking whether it is good, which is the server's to do. */
+function subjectOf(token: string | undefined): string | undefined {
+  try {
+    const claims: unknown = JSON.parse(Buffer.from(token?.split(".")[1] ?? "", "base64url").toString());
+    const { sub } = claims as { sub?: unknown };
+    return typeof sub === "string" ? sub : undefined;
+  } catch {
+    return undefined;
   }
 }
 

@@ -7,6 +7,7 @@ import type { Io } from "./io.js";
 import { loadCommand } from "./load.js";
 import { rmCommand } from "./rm.js";
 import { setCommand } from "./set.js";
+import { tokenCommand } from "./token.js";
 import { watchCommand } from "./watch.js";
 import { whereCommand } from "./where.js";
 import { whoCommand } from "./who.js";
@@ -34,14 +35,23 @@ Examples:
 Environment:
   ROLLCALL_USER      who you are, instead of --user
   ROLLCALL_ADDRESS   where the server is, instead of --address
+  ROLLCALL_TOKEN     a token that shows who you are, instead of --token
   NO_COLOR           no colours, whatever the terminal
 ${EXIT_CODES_HELP}`,
     );
   const commands = [
     serve,
-    ...[watchCommand, setCommand, getCommand, rmCommand, whoCommand, whereCommand, feedCommand, loadCommand].map(
-      (make) => make(io),
-    ),
+    ...[
+      watchCommand,
+      setCommand,
+      getCommand,
+      rmCommand,
+      whoCommand,
+      whereCommand,
+      feedCommand,
+      loadCommand,
+      tokenCommand,
+    ].map((make) => make(io)),
   ];
   for (const command of commands) program.addCommand(command);
   for (const command of [program, ...commands]) {

@@ -9,6 +9,7 @@ import {
   type Setting,
   SettingError,
 } from "../server/settings.js";
+import { banner } from "./banner.js";
 
 type ByPattern = Readonly<Record<string, ChannelSettings>>;
 
@@ -25,6 +26,9 @@ Durations have a unit (500ms, 30s, 5m), sizes may have one (65536, 64KiB).
 Examples:
   $ rollcall serve
   $ rollcall serve --listen 127.0.0.1:0 --presence-timeout 5s --metrics 127.0.0.1:9464
+  $ rollcall serve --dev-secret
+  $ rollcall serve --listen 0.0.0.0:50051 --token-jwks https://id.example/jwks.json \\
+      --token-audience rollcall --tls-cert cert.pem --tls-key key.pem
 `,
   );
   return command.action((options: Partial<ServerSettings>) => serve(options));
@@ -72,6 +76,8 @@ async function serve(options: Partial<ServerSettings>): Promise<void> {
     process.on("SIGTERM", resolve);
     process.on("SIGINT", resolve);
   });
+  // Elsewhere it means what it always meant: that the terminal is gone.
+  if (server.settings.tlsCert !== undefined) process.on("SIGHUP", () => server.reloadTls());
   process.stdout.write(banner(server));
   await told;
   await server.close();
@@ -94,25 +100,4 @@ function explain(error: unknown): string | undefined {
     default:
       return undefined;
   }
-}
-
-function banner({ address, metricsAddress, settings }: RollcallServer): string {
-  const where = address === SETTINGS.listen.default ? "" : ` --address ${address}`;
-  const lines = [
-    `Rollcall is listening on ${address}`,
-    "",
-    "  Callers are trusted: whoever reaches this address is who its requests say.",
-    settings.trustCallers
-      ? "  --trust-callers is on: do not let anybody reach it whom you do not trust."
-      : "  It is reached from this machine alone.",
-    "",
-    "  Try it, in another terminal:",
-    `    npx rollcall watch chat_room --user anna${where}`,
-    `    npx rollcall watch chat_room --user tony --set Mode=Happy${where}`,
-    "",
-    `  Health, reflection: the same port.${metricsAddress ? `  Metrics: http://${metricsAddress}/metrics` : ""}`,
-    "  Stop it with Ctrl-C.",
-    "",
-  ];
-  return `${lines.join("\n")}\n`;
 }

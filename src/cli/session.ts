@@ -19,7 +19,11 @@ export async function withPresence(
   work: (session: Session) => Promise<void>,
 ): Promise<void> {
   const userId = userOf(flags);
-  const presence = createPresenceClient({ address: flags.address, userId });
+  const presence = createPresenceClient({
+    address: flags.address,
+    userId,
+    ...(flags.token !== undefined && { token: flags.token }),
+  });
   const deadline = (): AbortSignal => AbortSignal.any([io.stdoutClosed, AbortSignal.timeout(flags.timeout)]);
   try {
     await work({ presence, deadline });

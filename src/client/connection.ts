@@ -5,6 +5,7 @@ import { createChannel, createClientFactory, Metadata } from "nice-grpc";
 import { PresenceService } from "../../gen/presence/v1/presence_service_pb.js";
 import { PresenceError, presenceErrorOf } from "./presence_error.js";
 import { serviceDefinitionOf } from "./service_definition.js";
+import { sendToken, type TokenSource } from "./token.js";
 
 /** Where and how to reach the service. */
 export interface ConnectionOptions {
@@ -18,7 +19,13 @@ export interface ConnectionOptions {
   readonly credentials?: ChannelCredentials;
   /** Laid over this client's own grpc-js channel options; see `DEFAULT_CHANNEL_OPTIONS`. */
   readonly channelOptions?: ChannelOptions;
-  /** Sent with every call, such as `authorization`. ASCII only, as HTTP/2 headers are. */
+  /**
+   * Shows the server who calls, where it asks for that (S20). With a function, which is called for each call and each
+   * opening of a stream, subscriptions outlive their tokens. Whoever reads the connection can use it: give an
+   * `https://` address beyond this machine.
+   */
+  readonly token?: TokenSource;
+  /** Sent with every call. ASCII only, as HTTP/2 headers are. */
   readonly metadata?: Readonly<Record<string, string>>;
 }
 
@@ -61,6 +68,7 @@ export function connect(options: ConnectionOptions) {
   const rpc = createClientFactory()
     .use(openOnly)
     .use(typedErrors)
+    .use(options.token === undefined ? asItIs : sendToken(options.token))
     .create(definition, channel, { "*": { metadata: Metadata(options.metadata) } });
 
   return {
@@ -83,6 +91,9 @@ export function connect(options: ConnectionOptions) {
     },
   };
 }
+
+/** Changes nothing. */
+const asItIs: ClientMiddleware = (call, options) => call.next(call.request, options);
 
 /** Turns gRPC statuses into PresenceErrors, for calls and streams alike, in this one place. */
 const typedErrors: ClientMiddleware = async function* typedErrors(call, options) {

@@ -43,4 +43,5 @@ export { PresenceError } from "./presence_error.js";
 export type { ReconnectOptions } from "./reconnect.js";
 export type { Closed, Connecting, Live, Reconnecting, SubscriptionStatus } from "./status.js";
 export type { ResumePoint, Subscription } from "./subscription.js";
+export type { TokenSource } from "./token.js";
 export type { ChannelId, ChannelType, Lease, Position, StateResult, UserChannel, UserState } from "./types.js";

@@ -137,8 +137,8 @@ export interface Engine {
   /** The deltas after `from`, oldest first, or `undefined` if the log does not reach back to it (S16 resumable). */
   replay(channel: ChannelId, from: Position): MaybePromise<readonly Delta[] | undefined>;
 
-  /** Where a user has sessions or pending states, sorted by channel key. */
-  placesOf(userId: string): MaybePromise<readonly UserPlace[]>;
+  /** Where a user of an app has sessions or pending states, sorted by channel key. */
+  placesOf(app: string, userId: string): MaybePromise<readonly UserPlace[]>;
 
   /** Where a session is, while it is attached, detached, or a lease that lives. */
   findSession(sessionId: string): MaybePromise<SessionPlace | undefined>;

@@ -1,6 +1,6 @@
 import { isForgettable, type Member, pendingPairs, stranger } from "../channel/member.js";
 import { type Head, seal } from "../channel/seal.js";
-import { type ChannelId, type ChannelKey, channelKey } from "../model/channel_id.js";
+import { appOf, type ChannelId, type ChannelKey, channelKey, type UserKey, userKey } from "../model/channel_id.js";
 import type { Delta } from "../model/delta.js";
 import type { Position } from "../model/position.js";
 import { holds, type States, type UserState } from "../model/user_state.js";
@@ -55,7 +55,7 @@ interface Entry {
   readonly user: User;
 }
 
-/** What a user has over all channels. */
+/** What a user has over all channels of its app. */
 interface User {
   /** In no order. Few for each user, and very many users: a list is smaller than a map. */
   readonly channels: Channel[];
@@ -68,7 +68,7 @@ interface User {
 /** Keeps channels in this process: the default. Every call answers in the same turn of the event loop. */
 export class MemoryEngine implements Engine {
   readonly #channels = new Map<ChannelKey, Channel>();
-  readonly #users = new Map<string, User>();
+  readonly #users = new Map<UserKey, User>();
   readonly #sessions = new Map<string, SessionPlace>();
   readonly #watchersOfAll = new Set<OnChannelDeltas>();
   readonly #emptied: Deadlines<ChannelKey>;
@@ -83,7 +83,7 @@ export class MemoryEngine implements Engine {
 
   read(channel: ChannelId, userId: string): MemberRecord {
     const entry = this.#find(channel)?.members.get(userId);
-    const user = entry ? entry.user : this.#users.get(userId);
+    const user = entry ? entry.user : this.#user(channel, userId);
     const member = entry?.member;
     const here = member ?? stranger(userId);
     return {
@@ -103,7 +103,7 @@ export class MemoryEngine implements Engine {
     const entry = found?.members.get(userId);
     if (entry?.member !== read.version) return "conflict";
     if (dependsOnElsewhere) {
-      const user = entry ? entry.user : this.#users.get(userId);
+      const user = entry ? entry.user : this.#user(id, userId);
       if ((user?.version ?? 0) !== read.userVersion) return "conflict";
     }
 
@@ -188,8 +188,8 @@ export class MemoryEngine implements Engine {
     return found.log.after(from.revision, found.head.revision);
   }
 
-  placesOf(userId: string): readonly UserPlace[] {
-    const channels = [...(this.#users.get(userId)?.channels ?? [])];
+  placesOf(app: string, userId: string): readonly UserPlace[] {
+    const channels = [...(this.#users.get(userKey(app, userId))?.channels ?? [])];
     channels.sort((a, b) => (a.key < b.key ? -1 : 1));
     return channels.map(({ id, members }) => ({ channel: id, member: members.get(userId)!.member }));
   }
@@ -219,6 +219,11 @@ export class MemoryEngine implements Engine {
     const channel = this.#channels.get(channelKey(id));
     this.#recent = channel && { id, channel };
     return channel;
+  }
+
+  /** What the user has in all channels of the same app, if anything. */
+  #user(channel: ChannelId, userId: string): User | undefined {
+    return this.#users.get(userKey(appOf(channel), userId));
   }
 
   #open(id: ChannelId): Channel {
@@ -252,7 +257,7 @@ export class MemoryEngine implements Engine {
     } else if (entry) {
       entry.member = after;
     } else {
-      channel.members.set(after.userId, { member: after, user: this.#users.get(after.userId)! });
+      channel.members.set(after.userId, { member: after, user: this.#user(channel.id, after.userId)! });
       this.#scheduleForgetting(channel);
     }
   }
@@ -274,15 +279,16 @@ export class MemoryEngine implements Engine {
     if (joined === 0 && pairs === 0 && known === !isForgettable(before)) return;
 
     const { userId } = after;
-    const user = this.#users.get(userId) ?? { channels: [], joinedChannels: 0, pendingPairs: 0, version: 0 };
+    const key = userKey(appOf(channel.id), userId);
+    const user = this.#users.get(key) ?? { channels: [], joinedChannels: 0, pendingPairs: 0, version: 0 };
     user.joinedChannels += joined;
     user.pendingPairs += pairs;
     user.version = ++this.#lastUserVersion;
     const index = user.channels.indexOf(channel);
     if (known && index < 0) user.channels.push(channel);
     if (!known && index >= 0) user.channels.splice(index, 1);
-    if (user.channels.length === 0) this.#users.delete(userId);
-    else this.#users.set(userId, user);
+    if (user.channels.length === 0) this.#users.delete(key);
+    else this.#users.set(key, user);
   }
 
   /** A channel that nobody needs is kept for as long as its history may be resumed, and no longer (S23). */

@@ -6,11 +6,12 @@ export class ChannelFilter {
 
   /**
    * These channels, and those of either type whose names begin with `prefix`, where one is given. Neither channels nor
-   * a prefix (`""`): all channels.
+   * a prefix (`""`): all channels. But of all of them only those that are `visible` to whoever watches (S20).
    */
   constructor(
     channels: readonly ChannelId[],
     private readonly prefix: string,
+    private readonly visible: (channel: ChannelId) => boolean = () => true,
   ) {
     this.#listed = new Map(channels.map((channel) => [channelKey(channel), channel]));
   }
@@ -26,7 +27,8 @@ export class ChannelFilter {
   }
 
   /** Whether the channel, whose key is `key`, is one of them. */
-  matches({ name }: ChannelId, key: ChannelKey): boolean {
-    return this.all || this.#listed.has(key) || (this.prefix !== "" && name.startsWith(this.prefix));
+  matches(channel: ChannelId, key: ChannelKey): boolean {
+    const isAsked = this.all || this.#listed.has(key) || (this.prefix !== "" && channel.name.startsWith(this.prefix));
+    return isAsked && this.visible(channel);
   }
 }

@@ -1,5 +1,8 @@
 import { createServer, type Server as NetServer, type Socket } from "node:net";
+import { TLSSocket, Server as TlsServer } from "node:tls";
 import { type Server, ServerCredentials } from "@grpc/grpc-js";
+import type { ClientCertificate } from "../service/caller.js";
+import { certificateOf, createTlsServer, renewTls, type TlsMaterial } from "./tls.js";
 
 type ConnectionInjector = ReturnType<Server["createConnectionInjector"]>;
 
@@ -10,6 +13,18 @@ export interface ListenAddress {
   readonly port: number;
 }
 
+/** How a server encrypts its connections. */
+export interface TlsOptions {
+  readonly material: TlsMaterial;
+  /** A connection was refused before it was secure. */
+  readonly onRefused: (error: Error) => void;
+}
+
+interface Connection {
+  readonly socket: Socket;
+  readonly certificate: ClientCertificate | undefined;
+}
+
 /**
  * The listening socket and every connection of a grpc-js server.
  *
@@ -17,18 +32,28 @@ export interface ListenAddress {
  * which it was (S2, S3).
  */
 export class Connections {
-  readonly #sockets = new Map<string, Socket>();
+  readonly #open = new Map<string, Connection>();
+  /** Connections that are not secure yet, or are those below secure ones. */
+  readonly #raw = new Set<Socket>();
   readonly #listener: NetServer;
   readonly #injector: ConnectionInjector;
 
-  constructor(server: Server) {
+  /** Connections are plain text unless `tls` says how they are encrypted. */
+  constructor(server: Server, tls?: TlsOptions) {
+    // Encrypted or not is settled here: what is injected are HTTP/2 connections.
     this.#injector = server.createConnectionInjector(ServerCredentials.createInsecure());
-    this.#listener = createServer({ noDelay: true }, (socket) => this.#accept(socket));
+    this.#listener = tls
+      ? createTlsServer(tls.material, {
+          onRaw: (socket) => this.#watchRaw(socket),
+          onSecure: (socket) => this.#accept(socket),
+          onRefused: tls.onRefused,
+        })
+      : createServer({ noDelay: true }, (socket) => this.#accept(socket));
   }
 
   /** How many connections are open. */
   get size(): number {
-    return this.#sockets.size;
+    return this.#open.size;
   }
 
   /** Starts to listen; resolves with the address as it turned out. Rejects as `net.Server` does (EADDRINUSE…). */
@@ -48,28 +73,45 @@ export class Connections {
     this.#listener.close();
   }
 
+  /** Shows another certificate to new connections; throws if it is no good, and then the old one stays. */
+  renewTls(material: TlsMaterial): void {
+    if (this.#listener instanceof TlsServer) renewTls(this.#listener, material);
+  }
+
+  /** The client certificate of a call's peer, where one was asked for. */
+  certificateOf(peer: string): ClientCertificate | undefined {
+    return this.#open.get(peer)?.certificate;
+  }
+
   /** Whether the connection of a call's peer (`call.getPeer()`, taken while the call lived) is still open. */
   isOpen(peer: string): boolean {
-    const socket = this.#sockets.get(peer);
+    const socket = this.#open.get(peer)?.socket;
     return socket !== undefined && !socket.destroyed && !socket.readableEnded;
   }
 
   /** Cuts the connection of a peer. */
   destroy(peer: string): void {
-    this.#sockets.get(peer)?.destroy();
+    this.#open.get(peer)?.socket.destroy();
   }
 
   /** Cuts all connections. */
   destroyAll(): void {
-    for (const socket of this.#sockets.values()) socket.destroy();
+    for (const { socket } of this.#open.values()) socket.destroy();
+    for (const socket of this.#raw) socket.destroy();
   }
 
   #accept(socket: Socket): void {
     const peer = `${socket.remoteAddress}:${socket.remotePort}`;
-    this.#sockets.set(peer, socket);
+    const connection = { socket, certificate: socket instanceof TLSSocket ? certificateOf(socket) : undefined };
+    this.#open.set(peer, connection);
     socket.once("close", () => {
-      if (this.#sockets.get(peer) === socket) this.#sockets.delete(peer);
+      if (this.#open.get(peer) === connection) this.#open.delete(peer);
     });
     this.#injector.injectConnection(socket);
+  }
+
+  #watchRaw(socket: Socket): void {
+    this.#raw.add(socket);
+    socket.once("close", () => this.#raw.delete(socket));
   }
 }

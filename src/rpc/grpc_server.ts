@@ -1,17 +1,23 @@
 import { Server } from "@grpc/grpc-js";
 import { HealthImplementation } from "grpc-health-check";
 import { PresenceService as PresenceServiceDesc } from "../../gen/presence/v1/presence_service_pb.js";
+import type { Authenticate } from "../service/caller.js";
 import type { PresenceService } from "../service/presence_service.js";
 import type { Clock } from "../time/clock.js";
-import { Connections, type ListenAddress } from "./connections.js";
+import { Connections, type ListenAddress, type TlsOptions } from "./connections.js";
 import { type HandlersOptions, presenceHandlers } from "./handlers.js";
 import { addReflection } from "./reflection.js";
 import { bytesServiceDefinition } from "./service_definition.js";
+import type { TlsMaterial } from "./tls.js";
 
 /** Settings of the gRPC side. */
 export interface GrpcServerOptions {
   readonly service: PresenceService;
   readonly clock: Clock;
+  /** Finds out who calls. Health and reflection ask nobody. */
+  readonly authenticate: Authenticate;
+  /** Undefined: connections are plain text. */
+  readonly tls: TlsOptions | undefined;
   /** Time between HTTP/2 pings to each client, in ms (S5). Default 10000. */
   readonly keepaliveMs: number;
   /** How long a client may take to answer one, in ms (S5). Default 5000. */
@@ -39,7 +45,7 @@ export class GrpcServer {
       "grpc.max_send_message_length": -1,
       "grpc.enable_channelz": 0,
     });
-    this.#connections = new Connections(this.#server);
+    this.#connections = new Connections(this.#server, options.tls);
     this.#server.addService(
       bytesServiceDefinition(PresenceServiceDesc),
       presenceHandlers({ ...options, maxBatchBytes, connections: this.#connections }),
@@ -56,6 +62,11 @@ export class GrpcServer {
   /** Starts to listen; resolves with the address as it turned out. */
   listen(address: ListenAddress): Promise<ListenAddress> {
     return this.#connections.listen(address);
+  }
+
+  /** Shows another certificate to new connections; throws if it is no good, and then the old one stays. */
+  renewTls(material: TlsMaterial): void {
+    this.#connections.renewTls(material);
   }
 
   /**

@@ -2,6 +2,7 @@ import { type DescMessage, type MessageShape, toBinary } from "@bufbuild/protobu
 import type {
   handleServerStreamingCall,
   handleUnaryCall,
+  ServerUnaryCall,
   ServerWritableStream,
   UntypedServiceImplementation,
 } from "@grpc/grpc-js";
@@ -10,7 +11,7 @@ import * as pb from "../../gen/presence/v1/presence_service_pb.js";
 import type { Sink } from "../fanout/ports.js";
 import { PresenceError } from "../model/errors.js";
 import type { EntryResult } from "../service/batch.js";
-import { type Caller, callerFromMetadata } from "../service/caller.js";
+import type { Authenticate, Caller } from "../service/caller.js";
 import type { PresenceService } from "../service/presence_service.js";
 import type { StreamEnd, Subscription } from "../service/subscriber.js";
 import { decodeRequest } from "../wire/decode.js";
@@ -28,6 +29,7 @@ export interface HandlersOptions {
   readonly maxRequestBytes: number;
   /** The same for the batches. */
   readonly maxBatchBytes: number;
+  readonly authenticate: Authenticate;
   /** A call failed by the server's own fault. */
   readonly onError: (error: unknown, method: string) => void;
   /** A call was answered; `reason` is `OK`, or why it was refused. Absent: nobody wants to know. */
@@ -89,7 +91,9 @@ function unaryHandler<In extends DescMessage, Result>(
     }
     let response: Buffer;
     try {
-      response = asBuffer(encode(await useCase(callerOf(call), decodeRequest(input, call.request))));
+      const identified = callerOf(call, options);
+      const caller = identified instanceof Promise ? await identified : identified;
+      response = asBuffer(encode(await useCase(caller, decodeRequest(input, call.request))));
     } catch (error) {
       const reason = reasonOf(error, name, options);
       callback(toServiceError(error));
@@ -155,7 +159,9 @@ function streamHandler<In extends DescMessage>(
     });
     const letIn = async (): Promise<Subscription> => {
       const sink = sinkOf(call, framer, () => connections.destroy(peer));
-      return open(callerOf(call), decodeRequest(input, call.request), sink);
+      const identified = callerOf(call, options);
+      const caller = identified instanceof Promise ? await identified : identified;
+      return open(caller, decodeRequest(input, call.request), sink);
     };
     letIn().then((opened) => {
       subscription = opened;
@@ -191,9 +197,20 @@ function onEnd(
   });
 }
 
-function callerOf(call: { readonly metadata: { get(key: string): (string | Buffer)[] } }): Caller {
-  const [userId] = call.metadata.get("x-user-id");
-  return callerFromMetadata(userId === undefined ? undefined : String(userId));
+/** Who calls; asked before the request is looked at, so that strangers learn nothing from what is said of it. */
+function callerOf(call: AnyCall, { authenticate, connections }: HandlersOptions): Caller | Promise<Caller> {
+  return authenticate({
+    authorization: () => entryOf(call, "authorization"),
+    userId: () => entryOf(call, "x-user-id"),
+    certificate: () => connections.certificateOf(call.getPeer()),
+  });
+}
+
+type AnyCall = Pick<ServerUnaryCall<Buffer, Buffer>, "metadata" | "getPeer">;
+
+function entryOf({ metadata }: AnyCall, name: string): string | undefined {
+  const [value] = metadata.get(name);
+  return value === undefined ? undefined : String(value);
 }
 
 function reasonOf(error: unknown, method: string, options: HandlersOptions): string {

@@ -10,10 +10,13 @@ import type { Clock } from "../time/clock.js";
 import { RunningClock } from "../time/running_clock.js";
 import { eventCodec } from "../wire/event_codec.js";
 import { feedCodec } from "../wire/feed_codec.js";
+import { authentication } from "./authentication.js";
 import { paceOf } from "./channel_settings.js";
+import { isAuthenticating } from "./check_security.js";
 import { resolveSettings } from "./given_settings.js";
 import { Metrics } from "./metrics.js";
 import { formatAddress, type ServerSettings } from "./settings.js";
+import { readTls, watchTls } from "./tls_files.js";
 
 /** Clients that are sent away come back after a random time of at most this, in ms (S24). */
 const DRAIN_JITTER_MS = 5000;
@@ -25,6 +28,13 @@ export interface RollcallServer {
   /** `host:port` of the metrics, if they are served. */
   readonly metricsAddress: string | undefined;
   readonly settings: ServerSettings;
+  /** Whether callers show who they are (S20); otherwise they are believed. */
+  readonly authenticates: boolean;
+  /**
+   * Reads the files of `--tls-cert`, `--tls-key` and `--tls-client-ca` again, for new connections; those that are open
+   * stay. What cannot be used is logged, and the old ones stay. Happens by itself when the files change.
+   */
+  reloadTls(): void;
   /**
    * Goes down as S24 says, within `settings.drainTime`; resolves when nothing is left. A second call waits for the
    * first.
@@ -51,6 +61,8 @@ export async function startServer(
   const settings = resolveSettings(given);
   const log = pino({ level: settings.logLevel, base: { pid: process.pid } }, destination({ fd: 2, sync: true }));
   const onError = (error: unknown): void => log.error({ err: error }, "failed inside");
+  const authenticate = authentication({ settings, now: Date.now, log });
+  const tls = readTls(settings);
 
   const running = parts.clock ? undefined : new RunningClock();
   const clock = parts.clock ?? running!;
@@ -96,6 +108,7 @@ export async function startServer(
       presenceTimeoutMs: settings.presenceTimeout,
       leaseTtlMs: settings.leaseTtl,
       leaveOnCancel: settings.leaveOnCancel,
+      streamTokenGraceMs: settings.streamTokenGrace,
       drainJitterMs: DRAIN_JITTER_MS,
     },
   });
@@ -107,6 +120,8 @@ export async function startServer(
   const grpc = new GrpcServer({
     service,
     clock,
+    authenticate,
+    tls: tls && { material: tls, onRefused: ({ message }) => log.debug({ why: message }, "connection refused") },
     keepaliveMs: settings.keepalive,
     keepaliveTimeoutMs: settings.keepaliveTimeout,
     maxRequestBytes: settings.maxRequestBytes,
@@ -115,7 +130,18 @@ export async function startServer(
     onCall: settings.metrics || log.isLevelEnabled("debug") ? onCall : undefined,
   });
 
+  const reloadTls = (): void => {
+    try {
+      const renewed = readTls(settings);
+      if (renewed) grpc.renewTls(renewed);
+      log.info("certificates read again");
+    } catch (error) {
+      log.error({ why: (error as Error).message }, "certificates cannot be used; the old ones stay");
+    }
+  };
+  const stopWatching = watchTls(settings, reloadTls);
   const stop = async (): Promise<boolean> => {
+    stopWatching();
     const clean = await grpc.close(settings.drainTime);
     metrics?.close();
     service.close();
@@ -136,6 +162,8 @@ export async function startServer(
       address,
       metricsAddress,
       settings,
+      authenticates: isAuthenticating(settings),
+      reloadTls,
       close: () => {
         closing ??= goDown(stop, log, service);
         return closing;

@@ -13,6 +13,8 @@ export const MIB = 1024 * KIB;
 export type SettingKind =
   | { readonly kind: "address" }
   | { readonly kind: "switch" }
+  /** A path, a URL, a name: whoever uses it says what is wrong with it. */
+  | { readonly kind: "text" }
   | { readonly kind: "channels" }
   | { readonly kind: "choice"; readonly choices: readonly string[] }
   | { readonly kind: "duration" | "bytes" | "count"; readonly min: number; readonly max: number };
@@ -28,6 +30,11 @@ export type Setting = SettingKind & {
   readonly default: string | undefined;
   readonly help: string;
 };
+
+/** The environment variable of a setting: `ROLLCALL_PRESENCE_TIMEOUT` for `--presence-timeout`. */
+export function environmentName(setting: Setting): string {
+  return `ROLLCALL_${setting.flag.toUpperCase().replaceAll("-", "_")}`;
+}
 
 /** A setting that a server cannot be started with. The message is one line for a person. */
 export class SettingError extends Error {
@@ -58,6 +65,9 @@ export function checkValue(name: string, setting: Setting, value: unknown): void
       if (!(choices as unknown[]).includes(value)) refuse(`is not one of ${choices.join(", ")}`);
       break;
     }
+    case "text":
+      if (typeof value !== "string" || value === "") refuse("is not a text of at least one character");
+      break;
     case "channels":
       break;
     default: {

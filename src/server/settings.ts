@@ -1,11 +1,13 @@
 import type { ListenAddress } from "../rpc/connections.js";
 import { CHANNEL_SETTINGS, type ChannelSettings, parseChannelSettings } from "./channel_settings.js";
+import { checkSecurity } from "./check_security.js";
+import { SECURITY_SETTINGS, type SecuritySettings } from "./security_settings.js";
 import { KIB, MIB, MINUTE, parseQuantity, SECOND, type Setting, SettingError } from "./setting.js";
 
-export { type Setting, SettingError } from "./setting.js";
+export { environmentName, type Setting, SettingError } from "./setting.js";
 
 /** All settings of a server, in the units in which it computes: milliseconds, bytes, counts. */
-export interface ServerSettings {
+export interface ServerSettings extends SecuritySettings {
   readonly listen: ListenAddress;
   readonly trustCallers: boolean;
   readonly metrics: ListenAddress | undefined;
@@ -49,6 +51,7 @@ export const SETTINGS: Readonly<Record<keyof ServerSettings, Setting>> = {
     default: "false",
     help: "believe callers who they are, even beyond this machine",
   },
+  ...SECURITY_SETTINGS,
   metrics: { flag: "metrics", kind: "address", default: undefined, help: "where to serve Prometheus metrics (off)" },
   logLevel: {
     flag: "log-level",
@@ -217,16 +220,14 @@ export const SETTINGS: Readonly<Record<keyof ServerSettings, Setting>> = {
   },
 };
 
-/** The environment variable of a setting: `ROLLCALL_PRESENCE_TIMEOUT` for `--presence-timeout`. */
-export function environmentName(setting: Setting): string {
-  return `ROLLCALL_${setting.flag.toUpperCase().replaceAll("-", "_")}`;
-}
-
 /** Reads a setting as a person wrote it; throws a SettingError that says what is allowed. */
 export function parseSetting(setting: Setting, text: string): unknown {
   switch (setting.kind) {
     case "address":
       return parseAddress(setting, text);
+    case "text":
+      if (text === "") throw new SettingError(`--${setting.flag}: must not be empty`);
+      return text;
     case "switch":
       return parseChoice(setting, ["true", "false"], text) === "true";
     case "choice": {
@@ -251,13 +252,8 @@ export function defaultSettings(): ServerSettings {
 
 /** Settings checked against each other; throws a SettingError. */
 export function checkSettings(settings: ServerSettings): void {
-  const { listen, trustCallers, maxStateBytes, maxRequestBytes, keepalive, keepaliveTimeout } = settings;
-  if (!trustCallers && !isLoopback(listen.host)) {
-    throw new SettingError(
-      `--listen ${listen.host}:${listen.port} is beyond this machine, and callers are believed who they are; ` +
-        "listen on 127.0.0.1, or say --trust-callers",
-    );
-  }
+  const { maxStateBytes, maxRequestBytes, keepalive, keepaliveTimeout } = settings;
+  checkSecurity(settings);
   if (maxStateBytes > maxRequestBytes) {
     throw new SettingError(
       `--max-state-bytes ${maxStateBytes} cannot be set in one call: --max-request-bytes is ${maxRequestBytes}`,
@@ -273,10 +269,6 @@ export function checkSettings(settings: ServerSettings): void {
 /** An address as a URL has it: IPv6 in brackets. */
 export function formatAddress({ host, port }: ListenAddress): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
-}
-
-function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
 }
 
 function parseAddress(setting: Setting, text: string): ListenAddress {

@@ -2,8 +2,9 @@ import { create } from "@bufbuild/protobuf";
 import * as pb from "../../gen/presence/v1/presence_service_pb.js";
 import type { Engine, MaybePromise, SessionPlace } from "../engine/engine.js";
 import { PresenceError } from "../model/errors.js";
-import { toChannelId, toMs } from "../wire/messages.js";
+import { toMs } from "../wire/messages.js";
 import type { Joined } from "../wire/write_response.js";
+import { allowedChannel, checkRight, isOfApp } from "./access.js";
 import { allOf, andThen } from "./at_once.js";
 import { actingUser, type Caller } from "./caller.js";
 import type { Members, Result } from "./members.js";
@@ -25,7 +26,7 @@ export class Leases {
   join(caller: Caller, request: pb.JoinChannelRequest): MaybePromise<Joined> {
     const userId = actingUser(caller, request.userId);
     const { members, leaseTtlMs } = this.options;
-    const joining = members.start(toChannelId(request.channel!), userId, {
+    const joining = members.start(allowedChannel(caller, request.channel!, "write"), userId, {
       kind: "join",
       sessionId: newSessionId(),
       session: { kind: "lease", ttlMs: request.ttl ? toMs(request.ttl) : leaseTtlMs },
@@ -39,8 +40,14 @@ export class Leases {
   async heartbeat(caller: Caller, { sessionIds, ttl }: pb.HeartbeatRequest): Promise<pb.HeartbeatResponse> {
     const { engine } = this.options;
     const finding = allOf(sessionIds.map((sessionId) => engine.findSession(sessionId)));
-    const places = finding instanceof Promise ? await finding : finding;
-    for (const place of places) if (place) actingUser(caller, place.userId);
+    const found = finding instanceof Promise ? await finding : finding;
+    // Another app's sessions are as unknown as those that never were.
+    const places = found.map((place) => (place && isOfApp(caller, place.channel) ? place : undefined));
+    for (const place of places) {
+      if (!place) continue;
+      actingUser(caller, place.userId);
+      checkRight(caller, place.channel, "write");
+    }
     const ttlMs = ttl && toMs(ttl);
     const renewing = allOf(sessionIds.map((sessionId, i) => this.#renew(places[i], sessionId, ttlMs)));
     const renewed = renewing instanceof Promise ? await renewing : renewing;
@@ -50,7 +57,8 @@ export class Leases {
   /** S2. */
   async leave(caller: Caller, request: pb.LeaveChannelRequest): Promise<pb.LeaveChannelResponse> {
     const userId = actingUser(caller, request.userId);
-    await this.options.members.run(toChannelId(request.channel!), userId, {
+    // Whoever could come in by either right can go.
+    await this.options.members.run(allowedChannel(caller, request.channel!, "subscribe", "write"), userId, {
       kind: "leave",
       sessionId: request.sessionId === "" ? undefined : request.sessionId,
       attachment: undefined,

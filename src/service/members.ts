@@ -2,7 +2,7 @@ import { apply, type EndedSession, type Outcome, type Rules } from "../channel/a
 import type { Command } from "../channel/command.js";
 import { type Member, nextDeadline } from "../channel/member.js";
 import type { Committed, Engine, MaybePromise, MemberRecord } from "../engine/engine.js";
-import { type ChannelId, type ChannelKey, type ChannelType, channelKey } from "../model/channel_id.js";
+import { type ChannelId, type ChannelKey, channelKey, parseChannelKey } from "../model/channel_id.js";
 import { PresenceError } from "../model/errors.js";
 import type { Position } from "../model/position.js";
 import type { Clock } from "../time/clock.js";
@@ -202,6 +202,5 @@ function memberKey(channel: ChannelKey, userId: string): string {
 
 function parseMemberKey(key: string): { channel: ChannelId; userId: string } {
   const end = key.indexOf("\0");
-  const type = Number(key.slice(0, 1)) as ChannelType;
-  return { channel: { type, name: key.slice(2, end) }, userId: key.slice(end + 1) };
+  return { channel: parseChannelKey(key.slice(0, end)), userId: key.slice(end + 1) };
 }

@@ -10,8 +10,9 @@ import type { EventCodec, Sink } from "../fanout/ports.js";
 import type { Reader } from "../fanout/reader.js";
 import { PresenceError } from "../model/errors.js";
 import type { Clock } from "../time/clock.js";
-import { fromPosition, fromUserState, toChannelId, toRevision } from "../wire/messages.js";
+import { fromPosition, fromUserState, toRevision } from "../wire/messages.js";
 import type { Joined, Written } from "../wire/write_response.js";
+import { allowedChannel, callerApp, pageScope, visibleChannels } from "./access.js";
 import { andThen } from "./at_once.js";
 import { type EntryResult, runBatch } from "./batch.js";
 import { actingUser, type Caller, namedUser } from "./caller.js";
@@ -21,6 +22,7 @@ import { Queries } from "./queries.js";
 import type { ServiceSettings } from "./settings.js";
 import { Streams } from "./streams.js";
 import { draining, Subscriber, type Subscription } from "./subscriber.js";
+import { TokenExpiry } from "./token_expiry.js";
 import { Watchers } from "./watchers.js";
 
 /** What the use cases stand on. */
@@ -50,6 +52,7 @@ export class PresenceService {
   readonly #watchers: Watchers;
   readonly #queries: Queries;
   readonly #leases: Leases;
+  readonly #expiry: TokenExpiry;
 
   constructor(private readonly options: PresenceServiceOptions) {
     const { engine, feed, clock, settings, onError } = options;
@@ -60,8 +63,19 @@ export class PresenceService {
       onEnded: (ended) => this.#endStream(ended),
       onError,
     });
-    this.#subscriber = new Subscriber({ ...options, members: this.#members, streams: this.#streams });
-    this.#watchers = new Watchers({ feed, streams: this.#streams, drainJitterMs: settings.drainJitterMs });
+    this.#expiry = new TokenExpiry(clock, settings.streamTokenGraceMs);
+    this.#subscriber = new Subscriber({
+      ...options,
+      members: this.#members,
+      streams: this.#streams,
+      expiry: this.#expiry,
+    });
+    this.#watchers = new Watchers({
+      feed,
+      streams: this.#streams,
+      expiry: this.#expiry,
+      drainJitterMs: settings.drainJitterMs,
+    });
     this.#queries = new Queries(engine);
     this.#leases = new Leases({ engine, members: this.#members, leaseTtlMs: settings.leaseTtlMs });
   }
@@ -84,7 +98,7 @@ export class PresenceService {
   /** S13. */
   async getState(caller: Caller, request: pb.GetStateRequest): Promise<pb.GetStateResponse> {
     const userId = namedUser(caller, request.userId);
-    const channel = toChannelId(request.channel!);
+    const channel = allowedChannel(caller, request.channel!, "read");
     const { member } = await this.options.engine.read(channel, userId);
     if (!member.presence) {
       throw new PresenceError("PRESENCE_USER_NOT_EXIST", `user ${userId} is not present in channel ${channel.name}`, {
@@ -97,7 +111,7 @@ export class PresenceService {
   /** S10, S11. */
   async removeState(caller: Caller, request: pb.RemoveStateRequest): Promise<Written> {
     const userId = actingUser(caller, request.userId);
-    const result = await this.#members.run(toChannelId(request.channel!), userId, {
+    const result = await this.#members.run(allowedChannel(caller, request.channel!, "write"), userId, {
       kind: "remove",
       keys: request.keys,
     });
@@ -106,7 +120,7 @@ export class PresenceService {
 
   /** S1 to S8, S15, S16: joins, and writes the channel's events to `sink` until it is closed. */
   subscribe(caller: Caller, request: pb.SubscribePresenceRequest, sink: Sink): Promise<Subscription> {
-    return this.#subscriber.subscribe(actingUser(caller, request.userId), request, sink);
+    return this.#subscriber.subscribe(caller, request, sink);
   }
 
   /** S16, S16a: writes what happens in many channels to `sink` until it is closed. NOT_ALLOWED without the right to it. */
@@ -115,13 +129,15 @@ export class PresenceService {
   }
 
   /** S19. */
-  listOnlineUsers(_caller: Caller, request: pb.ListOnlineUsersRequest): Promise<pb.ListOnlineUsersResponse> {
-    return this.#queries.onlineUsers(request);
+  async listOnlineUsers(caller: Caller, request: pb.ListOnlineUsersRequest): Promise<pb.ListOnlineUsersResponse> {
+    return this.#queries.onlineUsers(allowedChannel(caller, request.channel!, "read"), request, pageScope(caller));
   }
 
   /** S19. */
-  listUserChannels(caller: Caller, request: pb.ListUserChannelsRequest): Promise<pb.ListUserChannelsResponse> {
-    return this.#queries.userChannels(namedUser(caller, request.userId), request);
+  async listUserChannels(caller: Caller, request: pb.ListUserChannelsRequest): Promise<pb.ListUserChannelsResponse> {
+    const userId = namedUser(caller, request.userId);
+    const user = { app: callerApp(caller), userId, isVisible: visibleChannels(caller, userId) };
+    return this.#queries.userChannels(user, request, pageScope(caller));
   }
 
   /** S17. */
@@ -172,11 +188,12 @@ export class PresenceService {
   /** Stops all timers. */
   close(): void {
     this.#members.close();
+    this.#expiry.close();
   }
 
   #setState(caller: Caller, request: pb.SetStateRequest): MaybePromise<Written> {
     const userId = actingUser(caller, request.userId);
-    const setting = this.#members.start(toChannelId(request.channel!), userId, {
+    const setting = this.#members.start(allowedChannel(caller, request.channel!, "write"), userId, {
       kind: "set",
       states: request.states,
       replace: request.replace,

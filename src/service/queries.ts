@@ -6,12 +6,20 @@ import type { Engine } from "../engine/engine.js";
 import { type ChannelId, channelKey } from "../model/channel_id.js";
 import type { Position } from "../model/position.js";
 import { holds, pairCount, type States, type UserState } from "../model/user_state.js";
-import { fromChannelId, fromPosition, fromUserState, toChannelId } from "../wire/messages.js";
+import { fromChannelId, fromPosition, fromUserState } from "../wire/messages.js";
 import { PageTokens } from "../wire/page_token.js";
 import { allOf } from "./at_once.js";
 
 const DEFAULT_PAGE_SIZE = 100;
 const MAX_PAGE_SIZE = 1000;
+
+/** A user, as far as the caller may see it. */
+export interface AskedUser {
+  readonly app: string;
+  readonly userId: string;
+  /** Whether the caller may know of the user's presence in this channel. */
+  readonly isVisible: (channel: ChannelId) => boolean;
+}
 
 /** The use cases that ask without joining (S19). */
 export class Queries {
@@ -21,13 +29,19 @@ export class Queries {
 
   /**
    * Who is in a channel: in the order of joining, so that a page neither repeats nor skips who stayed, or in the order
-   * in which `user_ids` asks for them.
+   * in which `user_ids` asks for them. A page token is good in its `scope` alone.
    */
-  async onlineUsers(request: pb.ListOnlineUsersRequest): Promise<pb.ListOnlineUsersResponse> {
-    const query = onlineQuery(request);
+  async onlineUsers(
+    channel: ChannelId,
+    request: pb.ListOnlineUsersRequest,
+    scope: string,
+  ): Promise<pb.ListOnlineUsersResponse> {
+    const query = onlineQuery(channel, request, scope);
     const cursor = request.pageToken === "" ? undefined : this.#tokens.open(query, request.pageToken);
     const asked = new Set(request.userIds);
-    const found = await (asked.size > 0 ? this.#ofThese(request, [...asked], cursor) : this.#ofAll(request, cursor));
+    const finding =
+      asked.size > 0 ? this.#ofThese(channel, request, [...asked], cursor) : this.#ofAll(channel, request, cursor);
+    const found = await finding;
     return create(pb.ListOnlineUsersResponseSchema, {
       users: found.users.map((state) => (request.includeStates ? fromUserState(state) : withoutStates(state))),
       nextPageToken: found.next === undefined ? "" : this.#tokens.seal(query, found.next),
@@ -36,8 +50,7 @@ export class Queries {
     });
   }
 
-  async #ofAll(request: pb.ListOnlineUsersRequest, token: string | undefined): Promise<Found> {
-    const channel = toChannelId(request.channel!);
+  async #ofAll(channel: ChannelId, request: pb.ListOnlineUsersRequest, token: string | undefined): Promise<Found> {
     if (request.countOnly) {
       const { position, count } = await this.#count(channel, request.states);
       return { users: [], next: undefined, total: count, position };
@@ -65,11 +78,11 @@ export class Queries {
 
   /** Costs as much as there are users asked for, however large the channel. */
   async #ofThese(
+    channel: ChannelId,
     request: pb.ListOnlineUsersRequest,
     asked: readonly string[],
     token: string | undefined,
   ): Promise<Found> {
-    const channel = toChannelId(request.channel!);
     const { position, occupancy } = await this.engine.summary(channel);
     const from = Number(token ?? 0);
     const records = await allOf(asked.slice(from).map((userId) => this.engine.read(channel, userId)));
@@ -82,12 +95,16 @@ export class Queries {
     return { users: page.map(({ state }) => state), next, total: occupancy, position };
   }
 
-  /** Where a user is present, by type and name. */
-  async userChannels(userId: string, request: pb.ListUserChannelsRequest): Promise<pb.ListUserChannelsResponse> {
-    const query = `channels ${userId}`;
+  /** Where a user is present, by type and name. A page token is good in its `scope` alone. */
+  async userChannels(
+    { app, userId, isVisible }: AskedUser,
+    request: pb.ListUserChannelsRequest,
+    scope: string,
+  ): Promise<pb.ListUserChannelsResponse> {
+    const query = `channels ${userId} ${scope}`;
     const after = request.pageToken === "" ? "" : this.#tokens.open(query, request.pageToken);
-    const places = (await this.engine.placesOf(userId)).filter(
-      ({ channel, member }) => member.presence && channelKey(channel) > after,
+    const places = (await this.engine.placesOf(app, userId)).filter(
+      ({ channel, member }) => member.presence && channelKey(channel) > after && isVisible(channel),
     );
     const page = places.slice(0, pageSize(request.pageSize));
     const last = page.at(-1);
@@ -112,9 +129,9 @@ interface Found {
 }
 
 /** Tells questions apart whose pages do not belong together: their channel and their filters, in one order of the pairs. */
-function onlineQuery({ channel, userIds, states }: pb.ListOnlineUsersRequest): string {
+function onlineQuery(channel: ChannelId, { userIds, states }: pb.ListOnlineUsersRequest, scope: string): string {
   const pairs = Object.entries(states).sort(([a], [b]) => (a < b ? -1 : 1));
-  return `online ${JSON.stringify([channelKey(toChannelId(channel!)), userIds, pairs])}`;
+  return `online ${JSON.stringify([channelKey(channel), userIds, pairs])} ${scope}`;
 }
 
 function withoutStates({ userId, joinTime }: UserState): PbUserState {

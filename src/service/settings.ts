@@ -9,6 +9,8 @@ export interface ServiceSettings {
   readonly leaseTtlMs: number;
   /** Whether a cancelled stream is a leave, where the request does not say (S2). Default true. */
   readonly leaveOnCancel: boolean;
+  /** How long a stream may outlive its caller's token, in ms (S20). Default 0. */
+  readonly streamTokenGraceMs: number;
   /** Clients that are sent away come back after a random time up to this, in ms (S24). Default 5000. */
   readonly drainJitterMs: number;
 }

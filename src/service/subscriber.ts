@@ -7,12 +7,16 @@ import type { EventCodec, Sink, Terms } from "../fanout/ports.js";
 import type { Reader, ReaderOptions } from "../fanout/reader.js";
 import type { ChannelId } from "../model/channel_id.js";
 import { PresenceError } from "../model/errors.js";
+import { tokenExpired } from "../model/unauthenticated.js";
 import type { Clock } from "../time/clock.js";
-import { toChannelId, toMs, toPosition } from "../wire/messages.js";
+import { toMs, toPosition } from "../wire/messages.js";
+import { allowedChannel, checkRight, isOfApp } from "./access.js";
+import { actingUser, type Caller } from "./caller.js";
 import type { Members, Result } from "./members.js";
 import { newSessionId } from "./session_id.js";
 import type { ServiceSettings } from "./settings.js";
 import type { Streams } from "./streams.js";
+import type { TokenExpiry } from "./token_expiry.js";
 
 /** How a stream came to its end, when it was not the server that ended it. */
 export type StreamEnd = "cancelled" | "lost";
@@ -32,6 +36,7 @@ export interface SubscriberOptions {
   readonly settings: ServiceSettings;
   readonly members: Members;
   readonly streams: Streams;
+  readonly expiry: TokenExpiry;
   readonly onError: (error: unknown) => void;
 }
 
@@ -42,12 +47,14 @@ export class Subscriber {
 
   constructor(private readonly options: SubscriberOptions) {}
 
-  /** Joins as `userId` and begins to write to `sink`. */
-  async subscribe(userId: string, request: pb.SubscribePresenceRequest, sink: Sink): Promise<Subscription> {
-    const { members, settings, streams } = this.options;
+  /** Joins as the user that the request names, and begins to write to `sink`. */
+  async subscribe(caller: Caller, request: pb.SubscribePresenceRequest, sink: Sink): Promise<Subscription> {
+    const { members, settings, streams, expiry } = this.options;
+    const userId = actingUser(caller, request.userId);
+    const channel = allowedChannel(caller, request.channel!, "subscribe");
+    if (Object.keys(request.initialStates).length > 0) checkRight(caller, channel, "write");
     if (this.#refusing) throw draining(settings.drainJitterMs);
-    const channel = toChannelId(request.channel!);
-    await this.#refuseForeignSession(userId, request.sessionId);
+    await this.#refuseForeignSession(caller, userId, request.sessionId);
     const join: Join = {
       kind: "join",
       sessionId: newSessionId(),
@@ -66,6 +73,7 @@ export class Subscriber {
       attached = new AttachedStream(this.options, channel, userId, session, leaveOnCancel);
       // Here and not later, so that whoever ends the session from now on finds its stream.
       streams.add(session.id, attached);
+      expiry.watch(attached, caller.grant?.expiresAt);
     });
     const stream = attached!;
     try {
@@ -93,10 +101,10 @@ export class Subscriber {
     this.#refusing = true;
   }
 
-  async #refuseForeignSession(userId: string, sessionId: string): Promise<void> {
+  async #refuseForeignSession(caller: Caller, userId: string, sessionId: string): Promise<void> {
     if (sessionId === "") return;
     const place = await this.options.engine.findSession(sessionId);
-    if (place && place.userId !== userId) {
+    if (place && isOfApp(caller, place.channel) && place.userId !== userId) {
       throw new PresenceError("NOT_ALLOWED", "session_id: belongs to another user", { metadata: { user_id: userId } });
     }
   }
@@ -162,10 +170,15 @@ class AttachedStream implements Subscription {
   end(error: PresenceError | undefined): void {
     if (this.#over) return;
     this.#over = true;
+    this.options.expiry.forget(this);
     if (this.#target) this.#endTarget(error);
     else this.#endedEarly = { error };
     // Where the session was ended before its stream, this finds nothing to detach.
     this.#detach().catch(this.options.onError);
+  }
+
+  expire(): void {
+    this.options.streams.end(this.session.id, this.session.attachment, tokenExpired());
   }
 
   /** The fan-out ended the stream. */
@@ -176,6 +189,7 @@ class AttachedStream implements Subscription {
   async closed(how: StreamEnd): Promise<void> {
     if (this.#over) return;
     this.#over = true;
+    this.options.expiry.forget(this);
     this.#target?.reader?.detach();
     this.options.streams.remove(this.session.id, this.session.attachment);
     if (how === "cancelled" && this.leaveOnCancel) {

@@ -3,17 +3,20 @@ import { ChannelFilter } from "../fanout/channel_filter.js";
 import type { Feed } from "../fanout/feed.js";
 import type { FeedReader } from "../fanout/feed_reader.js";
 import type { Sink } from "../fanout/ports.js";
-import { toChannelId } from "../wire/messages.js";
-import { type Caller, checkMayWatch } from "./caller.js";
+import { tokenExpired } from "../model/unauthenticated.js";
+import { allowedChannel, watchableChannels } from "./access.js";
+import type { Caller } from "./caller.js";
 import { newSessionId } from "./session_id.js";
 import type { Streams } from "./streams.js";
 import { draining, type Subscription } from "./subscriber.js";
+import type { TokenExpiry } from "./token_expiry.js";
 
 /** What watching needs. */
 export interface WatchersOptions {
   readonly feed: Feed;
   /** The server's open streams, which it ends when it goes down. */
   readonly streams: Streams;
+  readonly expiry: TokenExpiry;
   /** Clients that are sent away come back after a random time up to this, in ms (S24). */
   readonly drainJitterMs: number;
 }
@@ -28,18 +31,22 @@ export class Watchers {
 
   /** Begins to write to `sink`. Throws NOT_ALLOWED where the caller may not watch, SERVER_DRAINING when going down. */
   watch(caller: Caller, request: pb.WatchChannelsRequest, sink: Sink): Subscription {
-    checkMayWatch(caller);
-    const { feed, streams, drainJitterMs } = this.options;
+    const named = request.channels.map((channel) => allowedChannel(caller, channel, "feed"));
+    const isWatchable = watchableChannels(caller);
+    const { feed, streams, expiry, drainJitterMs } = this.options;
     if (this.#refusing) throw draining(drainJitterMs);
-    const filter = new ChannelFilter(request.channels.map(toChannelId), request.prefix);
+    const filter = new ChannelFilter(named, request.prefix, isWatchable);
     const reader = feed.watch({ filter, withSnapshot: request.withSnapshot }, sink);
     const name = newSessionId();
     this.#names.set(reader, name);
     streams.add(name, { attachment: 0, end: (error) => reader.end(error) });
+    const token = { expire: () => streams.end(name, 0, tokenExpired()) };
+    expiry.watch(token, caller.grant?.expiresAt);
     // The feed may have given it up before it had a name.
     if (reader.state === "closed") this.dropped(reader);
     return {
       closed: async () => {
+        expiry.forget(token);
         reader.detach();
         this.dropped(reader);
       },

@@ -5,12 +5,13 @@ import type { ChannelId, ChannelType } from "../model/channel_id.js";
 import type { Position } from "../model/position.js";
 import type { UserState } from "../model/user_state.js";
 
-/** The channel of a request that has been validated. */
-export function toChannelId(channel: pb.Channel): ChannelId {
-  return { type: channel.type as number as ChannelType, name: channel.name };
+/** The channel of a request that has been validated, in a namespace: the caller's (S20). */
+export function toChannelId(channel: pb.Channel, app: string): ChannelId {
+  const type = channel.type as number as ChannelType;
+  return app === "" ? { type, name: channel.name } : { type, name: channel.name, app };
 }
 
-/** A channel as the contract has it. */
+/** A channel as the contract has it; its namespace is the server's own business. */
 export function fromChannelId(channel: ChannelId): pb.Channel {
   return create(pb.ChannelSchema, { type: channel.type as number as pb.ChannelType, name: channel.name });
 }

@@ -20,7 +20,7 @@ export function indexTests(makeEngine: MakeEngine): void {
   it("lists where a user has sessions or pending states, by type and name", async () => {
     const bench = await Bench.of(makeEngine);
     const places = async () =>
-      (await bench.engine.placesOf("ann")).map(({ channel: { type, name }, member }) => {
+      (await bench.engine.placesOf("", "ann")).map(({ channel: { type, name }, member }) => {
         return `${type} ${name} ${member.presence ? "present" : "pending"}`;
       });
     assert.deepEqual(await places(), []);

@@ -17,9 +17,11 @@ const ARROWS: Readonly<Record<string, readonly Arrow[]>> = {
   wire: ["model", "gen", { types: "fanout" }, { types: "channel" }],
   // No engine but by the port.
   service: ["model", "channel", "src/engine/engine.ts", "fanout", "wire", "time", "gen"],
+  // Knows who may do what, by the words of the model, and no transport.
+  auth: ["model"],
   // An open call is a Sink of the fan-out, which rpc knows by its type alone.
   rpc: ["service", "wire", "model", "gen", { types: "fanout" }, { types: "time" }],
-  server: ["time", "model", "channel", "engine", "fanout", "wire", "service", "rpc"],
+  server: ["time", "model", "auth", "channel", "engine", "fanout", "wire", "service", "rpc"],
   client: ["gen"],
   cli: ["client"],
 };
@@ -27,6 +29,8 @@ const ARROWS: Readonly<Record<string, readonly Arrow[]>> = {
 /** Files that may import more than their room. */
 const FILE_ARROWS: Readonly<Record<string, readonly Arrow[]>> = {
   "src/cli/serve.ts": ["server"],
+  "src/cli/banner.ts": ["server"],
+  "src/cli/token.ts": ["auth", "model"],
 };
 
 /** The packages and `node:` modules that a room may import, for rooms that may not import just any. */

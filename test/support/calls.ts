@@ -1,3 +1,4 @@
+import type { ChannelCredentials } from "@grpc/grpc-js";
 import { ClientError, type ClientMiddleware, createChannel, createClientFactory, Metadata } from "nice-grpc";
 import { ChannelType } from "../../gen/presence/v1/presence_pb.js";
 import { PresenceService } from "../../gen/presence/v1/presence_service_pb.js";
@@ -30,13 +31,19 @@ const keepTrailer: ClientMiddleware = async function* (call, options) {
   }
 };
 
+/** How a connection shows who it is. */
+export interface Showing {
+  readonly token?: string;
+  readonly credentials?: ChannelCredentials;
+}
+
 /** Opens a connection of its own to a server, with or without a name in the metadata. Close `channel` at the end. */
-export function connect(address: string, userId?: string) {
-  const channel = createChannel(address, undefined, { "grpc.use_local_subchannel_pool": 1 });
-  const metadata = userId === undefined ? undefined : Metadata({ "x-user-id": userId });
-  const client = createClientFactory()
-    .use(keepTrailer)
-    .create(definition, channel, metadata ? { "*": { metadata } } : undefined);
+export function connect(address: string, userId?: string, { token, credentials }: Showing = {}) {
+  const channel = createChannel(address, credentials, { "grpc.use_local_subchannel_pool": 1 });
+  const metadata = Metadata();
+  if (userId !== undefined) metadata.set("x-user-id", userId);
+  if (token !== undefined) metadata.set("authorization", `Bearer ${token}`);
+  const client = createClientFactory().use(keepTrailer).create(definition, channel, { "*": { metadata } });
   return { client, channel };
 }
 

@@ -3,9 +3,17 @@ import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 
 /** Starts the subscriber of `subscriber_process.ts`; resolves once its stream is open. */
-export async function startSubscriberProcess(address: string, channel: string, userId: string): Promise<ChildProcess> {
+export async function startSubscriberProcess(
+  address: string,
+  channel: string,
+  userId: string,
+  environment: Readonly<Record<string, string>> = {},
+): Promise<ChildProcess> {
   const path = fileURLToPath(new URL("./subscriber_process.ts", import.meta.url));
-  const child = fork(path, [address, channel, userId], { execArgv: ["--import", "tsx"] });
+  const child = fork(path, [address, channel, userId], {
+    execArgv: ["--import", "tsx"],
+    env: { ...process.env, ...environment },
+  });
   const exited = once(child, "exit").then(() => {
     throw new Error("the subscriber process ended before it was subscribed");
   });

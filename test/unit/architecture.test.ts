@@ -50,6 +50,11 @@ describe("architecture", () => {
     );
   });
 
+  it("lets the service make a channel of a request in one place, where its rights are checked (S20)", () => {
+    const making = sources.filter((file) => file.startsWith("src/service/") && /\btoChannelId\b/.test(text(file)));
+    assert.deepEqual(making, ["src/service/access.ts"]);
+  });
+
   it(`has no file of more than ${MAX_LINES} lines`, () => {
     const long = sources.map((file) => [file, text(file).split("\n").length - 1] as const);
     assert.deepEqual(

@@ -954,9 +954,20 @@ export const BatchSetStateResultSchema: GenMessage<BatchSetStateResult> = /*@__P
 /**
  * PresenceService says who is in a channel, and in what state.
  *
- * Who calls: without authentication, the `user_id` of the request, or the
- * metadata entry `x-user-id`, is believed. Where both are given in a call that
- * acts for a user they must be equal (NOT_ALLOWED).
+ * Who calls: where the server asks for it, every call brings a token in the
+ * metadata entry `authorization: Bearer TOKEN` (or the connection a client
+ * certificate); the caller is the token's subject, and `x-user-id` is not looked
+ * at. A `user_id` of a request that acts for a user must then be the caller, or
+ * one whom the token lets it act for (NOT_ALLOWED). No good token:
+ * UNAUTHENTICATED (NOT_AUTHENTICATED, or TOKEN_EXPIRED: call again with a fresh
+ * one). Without authentication, the `user_id` of the request, or the metadata
+ * entry `x-user-id`, is believed. Where both are given in a call that acts for a
+ * user they must be equal (NOT_ALLOWED).
+ *
+ * A token may narrow what its user may do, channel by channel; each call below
+ * names the right that it needs. Without it: PERMISSION_DENIED (NOT_ALLOWED, with
+ * `right` and `channel` in the metadata). A token names an app as well, or none:
+ * channels, users and sessions of two apps never meet, whatever their names.
  *
  * Every failure carries `google.rpc.Status` details with an ErrorInfo; see
  * ErrorReason. A refused call changes nothing and ends no stream.
@@ -977,7 +988,7 @@ export const PresenceService: GenService<{
    * Errors: INVALID_ARGUMENT (INVALID_STATE_KEY, STATE_KEY_SIZE_OVERFLOW,
    * STATE_VALUE_SIZE_OVERFLOW, …), FAILED_PRECONDITION (STATE_COUNT_OVERFLOW,
    * STATE_SIZE_OVERFLOW, CACHED_TOO_MANY_STATES), ABORTED
-   * (STATE_REVISION_MISMATCH).
+   * (STATE_REVISION_MISMATCH). Needs the right `write`.
    *
    * @generated from rpc presence.v1.PresenceService.SetState
    */
@@ -989,7 +1000,7 @@ export const PresenceService: GenService<{
   /**
    * Reads one user's state, by anybody, in the channel or not. A user that is
    * not present is NOT_FOUND (PRESENCE_USER_NOT_EXIST); one that is present
-   * without state is an empty map.
+   * without state is an empty map. Needs the right `read`.
    *
    * @generated from rpc presence.v1.PresenceService.GetState
    */
@@ -1001,6 +1012,7 @@ export const PresenceService: GenService<{
   /**
    * Deletes keys of the caller's own state, or all of them. The user stays
    * present with what is left. The others get exactly one REMOTE_STATE_CHANGED.
+   * Needs the right `write`.
    *
    * @generated from rpc presence.v1.PresenceService.RemoveState
    */
@@ -1021,6 +1033,11 @@ export const PresenceService: GenService<{
    * last session there; losing the connection leaves the user present for
    * `presence_timeout`. The server should be given HTTP/2 keepalive pings by
    * clients that want to find out about a dead server; it sends its own.
+   *
+   * Needs the right `subscribe`, and `write` where it brings `initial_states`.
+   * When the caller's token expires the stream ends with UNAUTHENTICATED
+   * (TOKEN_EXPIRED), as a drop: subscribe again with a fresh token and
+   * `session_id` within the presence timeout, and nobody notices.
    *
    * @generated from rpc presence.v1.PresenceService.SubscribePresence
    */
@@ -1091,7 +1108,8 @@ export const PresenceService: GenService<{
   },
   /**
    * Lists who is present in a channel, in pages, without joining it. A page never
-   * repeats or skips a user that stayed present throughout.
+   * repeats or skips a user that stayed present throughout. Needs the right
+   * `read`.
    *
    * @generated from rpc presence.v1.PresenceService.ListOnlineUsers
    */
@@ -1101,7 +1119,9 @@ export const PresenceService: GenService<{
     output: typeof ListOnlineUsersResponseSchema;
   },
   /**
-   * Lists the channels where a user is present, in pages.
+   * Lists the channels where a user is present, in pages. Needs no right where
+   * the user is the caller, or one that it may act for; of others it lists the
+   * channels in which the caller has the right `query`.
    *
    * @generated from rpc presence.v1.PresenceService.ListUserChannels
    */
@@ -1112,7 +1132,7 @@ export const PresenceService: GenService<{
   },
   /**
    * Makes a user present without a stream, for a time to live that Heartbeat
-   * renews: for back ends that speak for many users.
+   * renews: for back ends that speak for many users. Needs the right `write`.
    *
    * @generated from rpc presence.v1.PresenceService.JoinChannel
    */
@@ -1123,7 +1143,8 @@ export const PresenceService: GenService<{
   },
   /**
    * Renews leases. One that runs out is a drop whose grace has already passed:
-   * the others get REMOTE_TIMEOUT at once.
+   * the others get REMOTE_TIMEOUT at once. Needs the right `write` in the channel
+   * of each, and to act for its user; refused as a whole otherwise.
    *
    * @generated from rpc presence.v1.PresenceService.Heartbeat
    */
@@ -1135,7 +1156,8 @@ export const PresenceService: GenService<{
   /**
    * Ends one session of the caller in a channel, or all of them, at once,
    * whether its stream is open or was lost. An open stream of that session ends
-   * with OK. No such session: NOT_FOUND (SESSION_NOT_FOUND).
+   * with OK. No such session: NOT_FOUND (SESSION_NOT_FOUND). Needs the right
+   * `subscribe` or `write`.
    *
    * @generated from rpc presence.v1.PresenceService.LeaveChannel
    */

@@ -5,6 +5,7 @@ import { type ServiceError, status } from "@grpc/grpc-js";
 import * as pb from "../../../gen/presence/v1/presence_service_pb.js";
 import type { Connections } from "../../../src/rpc/connections.js";
 import { presenceHandlers } from "../../../src/rpc/handlers.js";
+import { callerFromMetadata } from "../../../src/service/caller.js";
 import { World } from "../service/world.js";
 import { callStream, callUnary, FakeCall, reasonOf } from "./fake_call.js";
 
@@ -23,7 +24,8 @@ describe("rpc: handlers", () => {
     [open, calls, errors] = [true, [], []];
     handlers = presenceHandlers({
       service: world.service,
-      connections: { isOpen: () => open, destroy: () => {} } as unknown as Connections,
+      connections: { isOpen: () => open, destroy: () => {}, certificateOf: () => undefined } as unknown as Connections,
+      authenticate: ({ userId }) => callerFromMetadata(userId()),
       maxRequestBytes: 1024,
       maxBatchBytes: 8192,
       onError: (error) => errors.push(error),

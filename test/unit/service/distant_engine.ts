@@ -29,7 +29,7 @@ export class DistantEngine implements Engine {
     this.#far(() => this.inner.page(channel, after, limit, states));
   count = (channel: ChannelId, states: States) => this.#far(() => this.inner.count(channel, states));
   replay = (channel: ChannelId, from: Position) => this.#far(() => this.inner.replay(channel, from));
-  placesOf = (userId: string) => this.#far(() => this.inner.placesOf(userId));
+  placesOf = (app: string, userId: string) => this.#far(() => this.inner.placesOf(app, userId));
   occupied = () =>
     this.#far(async () => {
       const channels = await this.inner.occupied();

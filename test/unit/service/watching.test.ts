@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { create } from "@bufbuild/protobuf";
-import { WatchChannelsRequestSchema } from "../../../gen/presence/v1/presence_service_pb.js";
+import { JoinChannelRequestSchema, WatchChannelsRequestSchema } from "../../../gen/presence/v1/presence_service_pb.js";
 import type { Caller } from "../../../src/service/caller.js";
 import { FakeSink } from "../fanout/fake_sink.js";
+import { authenticated, everywhere } from "./callers.js";
 import { ROOM, refusal, room, World } from "./world.js";
 
-const BACK_END: Caller = { userId: "back end", mayWatch: true };
+const BACK_END: Caller = { userId: "back end" };
 
 describe("service: watching channels", () => {
   const watch = (world: World, init = {}, sink = new FakeSink(), caller = BACK_END) =>
@@ -14,12 +15,33 @@ describe("service: watching channels", () => {
   it("S20 is refused to who does not hold the right to it, and begins nothing", async () => {
     const world = new World();
     const sink = new FakeSink();
-    for (const caller of [{ userId: "ann" }, { userId: undefined }, { userId: "ann", mayWatch: false }]) {
-      const { metadata } = await refusal("NOT_ALLOWED", () => watch(world, {}, sink, caller));
-      assert.deepEqual(metadata, caller.userId === undefined ? {} : { user_id: "ann" });
-    }
+    const ann = authenticated("ann", { channels: everywhere("read") });
+    const { metadata } = await refusal("NOT_ALLOWED", () => watch(world, {}, sink, ann));
+    assert.deepEqual(metadata, { right: "feed" });
     assert.deepEqual(sink.sizes, []);
     assert.deepEqual([world.service.openStreams, world.feed.stats().watchers.resyncing], [0, 0]);
+  });
+
+  it("S20 tells of the caller's app alone, and there of what the right is for", async () => {
+    const world = new World();
+    const halls = [{ pattern: "hall*", allow: ["feed" as const] }];
+    const sink = new FakeSink();
+    await watch(world, {}, sink, authenticated("back end", { app: "chat", channels: halls }));
+    const named = new FakeSink();
+    await refusal("NOT_ALLOWED", () =>
+      watch(world, { channels: [ROOM] }, named, authenticated("back end", { app: "chat", channels: halls })),
+    );
+    const writers = ["chat", "", "game"].map((app) =>
+      authenticated("ann", { app, channels: [{ pattern: "*", allow: ["write" as const] }] }),
+    );
+    for (const name of ["hall", "room"]) {
+      for (const writer of writers) {
+        await world.service.joinChannel(writer, create(JoinChannelRequestSchema, { channel: room(name) }));
+      }
+    }
+    await world.settle();
+    assert.deepEqual(sink.toldOfChannels(), ["SUBSCRIBED", "channeloccupied  1 @hall", "join ann 1 @hall"]);
+    assert.deepEqual(named.sizes, []);
   });
 
   it("tells of the channels that were asked for, until the client has gone", async () => {

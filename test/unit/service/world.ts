@@ -93,6 +93,7 @@ export class World {
         presenceTimeoutMs: 30_000,
         leaseTtlMs: 30_000,
         leaveOnCancel: true,
+        streamTokenGraceMs: 0,
         drainJitterMs: 5000,
         ...settings,
       },

@@ -17,7 +17,7 @@ import { property } from "../../support/property.js";
 
 describe("wire: messages", () => {
   property("a channel comes back as it went", [fc.constantFrom(1 as const, 2 as const), fc.string()], (type, name) => {
-    assert.deepEqual(toChannelId(fromChannelId({ type, name })), { type, name });
+    assert.deepEqual(toChannelId(fromChannelId({ type, name }), ""), { type, name });
   });
 
   property("a position comes back as it went", [fc.string(), fc.maxSafeNat()], (epoch, revision) => {

@@ -1,0 +1,145 @@
+import assert from "node:assert/strict";
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { connect as connectTls } from "node:tls";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { connect, message } from "../support/calls.js";
+import { makeAuthority } from "../support/certificates.js";
+import { endChild } from "../support/child.js";
+import { refusalOf } from "../support/refusal.js";
+import { goodClaims, hs256, SECRET } from "../support/tokens.js";
+
+const MAIN = fileURLToPath(new URL("../../dist/src/cli/main.js", import.meta.url));
+const run = promisify(execFile);
+
+/** Runs another command than `serve` to its end; gives what it printed. */
+async function rollcall(...args: string[]): Promise<string> {
+  return (await run(process.execPath, [MAIN, ...args], { env: { ...process.env, ...believing } })).stdout.trim();
+}
+
+/** Names the file of an authority that commands are to believe. */
+const believing: { GRPC_DEFAULT_SSL_ROOTS_FILE_PATH?: string } = {};
+
+/** `rollcall serve` with tokens, as a person runs it. */
+describe("rollcall serve, asking who calls", () => {
+  let child: ChildProcess | undefined;
+  let output: { stdout: string; stderr: string };
+
+  afterEach(async () => {
+    if (child) await endChild(child);
+    child = undefined;
+  });
+
+  /** Starts a server; resolves with its address. */
+  async function serve(flags: readonly string[], environment: Record<string, string> = {}): Promise<string> {
+    const env = { ...process.env, ...environment };
+    const started = spawn(process.execPath, [MAIN, "serve", "--listen", "127.0.0.1:0", ...flags], { env });
+    child = started;
+    output = { stdout: "", stderr: "" };
+    started.stdout.on("data", (text) => {
+      output.stdout += text;
+    });
+    started.stderr.on("data", (text) => {
+      output.stderr += text;
+    });
+    while (!output.stdout.includes("Ctrl-C")) {
+      await Promise.race([once(started.stdout, "data"), once(started, "exit").then(() => assert.fail(output.stderr))]);
+    }
+    return /listening on (\S+?),?\s/.exec(output.stdout)![1]!;
+  }
+
+  it("--dev-secret is one step, and loud", async () => {
+    const address = await serve(["--dev-secret"]);
+    assert.match(output.stdout, /DEVELOPMENT SECRET: anybody on this machine/);
+    assert.match(output.stdout, /watch chat_room --token "\$\(npx rollcall token --dev-secret --user anna\)"/);
+    const token = await rollcall("token", "--dev-secret", "--user", "tony");
+    const told = await rollcall("set", "chat_room", "Mic=True", "--token", token, "--address", address);
+    assert.match(told, /^tony is not in chat_room; pending for 300 s/);
+    await assert.rejects(rollcall("set", "chat_room", "Mic=True", "--user", "tony", "--address", address), {
+      code: 5,
+      stderr: /^rollcall: NOT_AUTHENTICATED/,
+    });
+  });
+
+  it("S22 no log line holds a secret, a token, a session or a state, at whatever level", async () => {
+    const address = await serve(["--log-level", "trace"], { ROLLCALL_TOKEN_SECRET: SECRET });
+    assert.match(output.stdout, /Callers show who they are by a token/);
+    const good = hs256();
+    const tokens = [
+      good,
+      hs256({}, "a secret of somebody else, of that length"),
+      hs256({ claims: goodClaims({ exp: 1 }) }),
+    ];
+    const values = ["a very private value", "PrivateKey"];
+    let session = "";
+    for (const token of tokens) {
+      const { client, channel } = connect(address, undefined, { token });
+      const room = message("chat_room");
+      const states = { [values[1]!]: values[0]! };
+      const join = client.joinChannel({ channel: room, initialStates: states });
+      if (token === good) session = (await join).sessionId;
+      else await refusalOf(join);
+      await client.setState({ channel: room, states }).catch(() => {});
+      await client.setState({ channel: room, states, expectedRevision: 77n }).catch(() => {});
+      await client.heartbeat({ sessionIds: [session] }).catch(() => {});
+      channel.close();
+    }
+    const gone = once(child!, "close");
+    child!.kill("SIGTERM");
+    await gone;
+    const lines = output.stderr
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    const why = lines.filter(({ msg }) => msg === "not authenticated").map((line) => line.why);
+    assert.ok(why.includes("expired") && why.includes("ERR_JWS_SIGNATURE_VERIFICATION_FAILED"), why.join());
+    assert.ok(lines.some(({ msg, method }) => msg === "call" && method === "SetState"));
+    const secrets = [SECRET, session, ...values, ...tokens.flatMap((token) => token.split("."))];
+    for (const secret of secrets) {
+      assert.ok(!`${output.stderr}${output.stdout}`.includes(secret), `a log line holds ${secret}`);
+    }
+  });
+
+  it("SIGHUP shows a new certificate, and ends nothing", async () => {
+    const folder = mkdtempSync(path.join(tmpdir(), "rollcall-hup-"));
+    try {
+      const authority = makeAuthority();
+      const [cert, key] = [path.join(folder, "cert.pem"), path.join(folder, "key.pem")];
+      const write = (name: string): void => {
+        const issued = authority.issue(name);
+        writeFileSync(cert, issued.cert);
+        writeFileSync(key, issued.key);
+      };
+      write("first");
+      const address = await serve(["--tls-cert", cert, "--tls-key", key]);
+      assert.match(output.stdout, /listening on \S+, with TLS/);
+      const shown = async (): Promise<string> => {
+        const port = Number(address.split(":")[1]);
+        const socket = connectTls({ host: "127.0.0.1", port, ca: authority.cert, ALPNProtocols: ["h2"] });
+        await once(socket, "secureConnect");
+        const { CN } = socket.getPeerCertificate().subject;
+        socket.destroy();
+        return String(CN);
+      };
+      assert.equal(await shown(), "first");
+      write("second");
+      child!.kill("SIGHUP");
+      while (!output.stderr.includes("certificates read again")) await once(child!.stderr!, "data");
+      assert.equal(await shown(), "second");
+
+      believing.GRPC_DEFAULT_SSL_ROOTS_FILE_PATH = path.join(folder, "ca.pem");
+      writeFileSync(believing.GRPC_DEFAULT_SSL_ROOTS_FILE_PATH, authority.cert);
+      assert.equal(
+        await rollcall("who", "chat_room", "--count", "--user", "tony", "--address", `https://${address}`),
+        "0",
+      );
+    } finally {
+      delete believing.GRPC_DEFAULT_SSL_ROOTS_FILE_PATH;
+      rmSync(folder, { recursive: true });
+    }
+  });
+});
