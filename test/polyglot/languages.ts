@@ -1,3 +1,5 @@
+import { mkdirSync } from "node:fs";
+import path from "node:path";
 import { fileURLToPath } from "node:url";
 
 /** The repository's root, with `/` at its end. */
@@ -5,6 +7,8 @@ export const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
 /** A program that plays the scenario in one language, with one library. */
 export interface Language {
+  /** The folder of its stubs and builds in the cache; libraries that need the same ones share it. */
+  readonly folder: string;
   /** Commands that must succeed where the toolchain is there, and how to get it when one does not. */
   readonly needs: readonly { readonly command: readonly string[]; readonly advice: string }[];
   /** Commands that make stubs and program; run in the repository's root. Nothing to do: fast. */
@@ -14,9 +18,46 @@ export interface Language {
 }
 
 const typescript = (transport: string): Language => ({
+  folder: "typescript",
   needs: [],
   build: () => [],
   run: () => [process.execPath, "--import", "tsx", "test/polyglot/typescript/runner.ts", transport],
+});
+
+/** What every generator is given: the contract, and what it imports. */
+const PROTOS = [
+  "presence/v1/presence_service.proto",
+  "presence/v1/presence.proto",
+  "presence/v1/error_reason.proto",
+  "buf/validate/validate.proto",
+];
+
+const python = (kind: "sync" | "aio"): Language => ({
+  folder: "python",
+  needs: [
+    {
+      command: ["python3", "-c", "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 9))"],
+      advice: "install Python 3.9 or newer with venv (Debian: apt install python3-venv)",
+    },
+  ],
+  build: (cache) => {
+    const stubs = path.join(cache, "stubs");
+    mkdirSync(stubs, { recursive: true });
+    const bin = path.join(cache, "venv", "bin");
+    const out = [`--python_out=${stubs}`, `--grpc_python_out=${stubs}`];
+    return [
+      ["python3", "-m", "venv", path.join(cache, "venv")],
+      [path.join(bin, "pip"), "install", "--quiet", "--requirement", "test/polyglot/python/requirements.txt"],
+      [path.join(bin, "python"), "-m", "grpc_tools.protoc", "-I", "proto", "-I", "third_party", ...out, ...PROTOS],
+    ];
+  },
+  run: (cache) => [
+    "env",
+    `PYTHONPATH=${path.join(cache, "stubs")}`,
+    path.join(cache, "venv", "bin", "python"),
+    "test/polyglot/python/runner.py",
+    kind,
+  ],
 });
 
 /** Every language there is a runner for. */
@@ -24,4 +65,6 @@ export const LANGUAGES: Readonly<Record<string, Language>> = {
   "ts-grpc-js": typescript("grpc-js"),
   "ts-nice-grpc": typescript("nice-grpc"),
   "ts-connect": typescript("connect"),
+  python: python("sync"),
+  "python-aio": python("aio"),
 };

@@ -14,6 +14,10 @@ const BUILD_MS = 15 * 60_000;
 const NAMES = Object.keys(LANGUAGES);
 const CACHE = path.join(ROOT, "test", "polyglot", ".cache");
 
+function cacheOf(name: string): string {
+  return path.join(CACHE, LANGUAGES[name]!.folder);
+}
+
 async function run(command: readonly string[], timeout: number): Promise<void> {
   await promisify(execFile)(command[0]!, command.slice(1), { cwd: ROOT, timeout, maxBuffer: 64 * 1024 * 1024 });
 }
@@ -33,7 +37,7 @@ async function available(name: string): Promise<boolean> {
 
 /** Makes the stubs and the program; says what went wrong when it does not work. */
 async function built(name: string): Promise<boolean> {
-  const cache = path.join(CACHE, name);
+  const cache = cacheOf(name);
   mkdirSync(cache, { recursive: true });
   try {
     for (const command of LANGUAGES[name]!.build(cache)) await run(command, BUILD_MS);
@@ -46,7 +50,7 @@ async function built(name: string): Promise<boolean> {
 }
 
 function start(name: string): Runner {
-  return new Runner(name, LANGUAGES[name]!.run(path.join(CACHE, name)), ROOT);
+  return new Runner(name, LANGUAGES[name]!.run(cacheOf(name)), ROOT);
 }
 
 /** Every pair of languages once, each of them acting in some and watching in others. */
