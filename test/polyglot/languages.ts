@@ -60,6 +60,22 @@ const python = (kind: "sync" | "aio"): Language => ({
   ],
 });
 
+const go: Language = {
+  folder: "go",
+  needs: [{ command: ["go", "version"], advice: "install Go 1.26 or newer, or one that fetches its toolchain" }],
+  build: (cache) => {
+    const bin = path.join(cache, "bin");
+    const buf = ["node_modules/.bin/buf", "generate", "--template", "test/polyglot/go/buf.gen.yaml", "--output", cache];
+    return [
+      ["cp", "-r", "test/polyglot/go/.", cache],
+      ["env", `GOBIN=${bin}`, "go", "-C", cache, "install", "tool"],
+      ["env", `PATH=${bin}${path.delimiter}${process.env.PATH}`, ...buf],
+      ["go", "-C", cache, "build", "-o", "runner", "."],
+    ];
+  },
+  run: (cache) => [path.join(cache, "runner")],
+};
+
 /** Every language there is a runner for. */
 export const LANGUAGES: Readonly<Record<string, Language>> = {
   "ts-grpc-js": typescript("grpc-js"),
@@ -67,4 +83,5 @@ export const LANGUAGES: Readonly<Record<string, Language>> = {
   "ts-connect": typescript("connect"),
   python: python("sync"),
   "python-aio": python("aio"),
+  go,
 };
