@@ -76,6 +76,31 @@ const go: Language = {
   run: (cache) => [path.join(cache, "runner")],
 };
 
+const java: Language = {
+  folder: "java",
+  needs: [
+    {
+      command: ["javac", "--release", "17", "--version"],
+      advice: "install a JDK, 17 or newer (Debian: apt install default-jdk)",
+    },
+    { command: ["mvn", "--version"], advice: "install Maven (Debian: apt install maven)" },
+  ],
+  build: (cache) => {
+    const protos = path.join(cache, "protos");
+    mkdirSync(protos, { recursive: true });
+    return [
+      ["cp", "-r", "test/polyglot/java/.", cache],
+      // google/rpc comes with grpc-java.
+      ["cp", "-r", "proto/presence", "third_party/buf", protos],
+      ["mvn", "--quiet", "--batch-mode", "--file", path.join(cache, "pom.xml"), "package"],
+    ];
+  },
+  run: (cache) => {
+    const target = path.join(cache, "target");
+    return ["java", "-cp", `${path.join(target, "classes")}:${path.join(target, "dependency")}/*`, "rollcall.Runner"];
+  },
+};
+
 /** Every language there is a runner for. */
 export const LANGUAGES: Readonly<Record<string, Language>> = {
   "ts-grpc-js": typescript("grpc-js"),
@@ -84,4 +109,5 @@ export const LANGUAGES: Readonly<Record<string, Language>> = {
   python: python("sync"),
   "python-aio": python("aio"),
   go,
+  java,
 };
