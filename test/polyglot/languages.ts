@@ -101,6 +101,21 @@ const java: Language = {
   },
 };
 
+const rust: Language = {
+  folder: "rust",
+  needs: [{ command: ["cargo", "--version"], advice: "install a current stable Rust, with cargo" }],
+  build: (cache) => {
+    const protos = path.join(cache, "protos");
+    mkdirSync(protos, { recursive: true });
+    return [
+      ["cp", "-r", "test/polyglot/rust/.", cache],
+      ["cp", "-r", "proto/presence", "third_party/buf", "third_party/google", protos],
+      ["cargo", "build", "--quiet", "--manifest-path", path.join(cache, "Cargo.toml")],
+    ];
+  },
+  run: (cache) => [path.join(cache, "target", "debug", "runner")],
+};
+
 /** Every language there is a runner for. */
 export const LANGUAGES: Readonly<Record<string, Language>> = {
   "ts-grpc-js": typescript("grpc-js"),
@@ -110,4 +125,5 @@ export const LANGUAGES: Readonly<Record<string, Language>> = {
   "python-aio": python("aio"),
   go,
   java,
+  rust,
 };
