@@ -1,0 +1,62 @@
+import { ChannelType } from "../../gen/presence/v1/presence_pb.js";
+import type { UserState } from "../../src/model/user_state.js";
+import { encodeUserState, eventCodec } from "../../src/wire/event_codec.js";
+import { feedCodec } from "../../src/wire/feed_codec.js";
+import { assertGolden } from "../support/golden.js";
+
+/** 2026-01-01T12:00:00.25Z */
+const TIME = 1_767_268_800_250;
+
+const tony: UserState = {
+  userId: "tony",
+  states: { Mode: "Happy", Mic: "" },
+  revision: 300,
+  updateTime: TIME,
+  joinTime: TIME - 1000,
+};
+
+/** Bytes as rows of 16, so that a difference shows where it is. */
+function hex(bytes: Uint8Array): string[] {
+  return Buffer.from(bytes)
+    .toString("hex")
+    .match(/.{1,32}/g)!
+    .map((row) => row.match(/../g)!.join(" "));
+}
+
+describe("contract: the bytes of every kind of event", () => {
+  it("are what they were", () => {
+    const codec = eventCodec.forChannel({ type: ChannelType.STREAM, name: "chat_room" }, "e1");
+    const base = { userId: "tony", revision: 300, time: TIME };
+    const bytes = encodeUserState(tony);
+    const terms = { sessionId: "s1", presenceTimeoutMs: 7500, resumed: true, occupancy: 2 };
+    assertGolden("event_bytes.json", {
+      subscribed: hex(codec.subscribed(terms, 299, TIME)),
+      snapshot: hex(codec.snapshot({ users: [bytes], revision: 300, time: TIME, occupancy: 1, last: true })),
+      interval: hex(
+        codec.interval({
+          joined: ["anna"],
+          left: ["bob"],
+          timedOut: ["carl"],
+          changed: [bytes],
+          revision: 304,
+          time: TIME,
+          occupancy: 2,
+        }),
+      ),
+      remote_join: hex(codec.delta({ ...base, kind: "join", occupancy: 2, state: tony }, undefined)),
+      remote_leave: hex(codec.delta({ ...base, kind: "leave", occupancy: 1 }, undefined)),
+      remote_timeout: hex(codec.delta({ ...base, kind: "timeout", occupancy: 1 }, undefined)),
+      remote_state_changed: hex(
+        codec.delta(
+          { ...base, kind: "state", state: tony, changedKeys: ["Mode"], removedKeys: ["Mood"], occupancy: 2 },
+          bytes,
+        ),
+      ),
+      channel_occupied: hex(codec.occupied({ ...base, kind: "join", occupancy: 1, state: tony })),
+      channel_vacated: hex(codec.vacated({ ...base, kind: "leave", occupancy: 0 })),
+      feed_subscribed: hex(feedCodec.subscribed(TIME)),
+      feed_complete: hex(feedCodec.complete(TIME)),
+      out_of_service: hex(feedCodec.lost("events were lost", TIME)),
+    });
+  });
+});
