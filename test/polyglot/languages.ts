@@ -15,6 +15,8 @@ export interface Language {
   readonly build: (cache: string) => readonly (readonly string[])[];
   /** The program, started in the repository's root. */
   readonly run: (cache: string) => readonly string[];
+  /** The program of `examples/`, where there is one; address, channel and user are put behind it. */
+  readonly example?: (cache: string) => readonly string[];
 }
 
 const typescript = (transport: string): Language => ({
@@ -31,6 +33,11 @@ const PROTOS = [
   "presence/v1/error_reason.proto",
   "buf/validate/validate.proto",
 ];
+
+/** Python with the packages and stubs of the cache. */
+function pythonOf(cache: string): string[] {
+  return ["env", `PYTHONPATH=${path.join(cache, "stubs")}`, path.join(cache, "venv", "bin", "python")];
+}
 
 const python = (kind: "sync" | "aio"): Language => ({
   folder: "python",
@@ -51,13 +58,8 @@ const python = (kind: "sync" | "aio"): Language => ({
       [path.join(bin, "python"), "-m", "grpc_tools.protoc", "-I", "proto", "-I", "third_party", ...out, ...PROTOS],
     ];
   },
-  run: (cache) => [
-    "env",
-    `PYTHONPATH=${path.join(cache, "stubs")}`,
-    path.join(cache, "venv", "bin", "python"),
-    "test/polyglot/python/runner.py",
-    kind,
-  ],
+  run: (cache) => [...pythonOf(cache), "test/polyglot/python/runner.py", kind],
+  example: kind === "sync" ? (cache) => [...pythonOf(cache), "examples/python/watch_room.py"] : undefined,
 });
 
 const go: Language = {

@@ -3,6 +3,7 @@ import { mkdirSync } from "node:fs";
 import path from "node:path";
 import { promisify } from "node:util";
 import { Command } from "commander";
+import { runExample } from "./example.js";
 import { LANGUAGES, ROOT } from "./languages.js";
 import { play } from "./play.js";
 import { Runner } from "./runner.js";
@@ -72,6 +73,17 @@ async function main(wanted: readonly string[]): Promise<boolean> {
   const double = names.length === 1 ? start(names[0]!) : undefined;
   const pairs: [string, string][] = double ? [[names[0]!, names[0]!]] : pairsOf(names);
   try {
+    for (const name of names) {
+      const example = LANGUAGES[name]!.example?.(cacheOf(name));
+      if (!example) continue;
+      try {
+        await runExample(example, ROOT);
+        console.log(`ok       ${name}'s example comes back unnoticed`);
+      } catch (error) {
+        good = false;
+        console.log(`FAILED   ${name}'s example: ${(error as Error).message}`);
+      }
+    }
     for (const [actor, watcher] of pairs) {
       try {
         await play(scenario, runners.get(actor)!, double ?? runners.get(watcher)!);

@@ -1,0 +1,72 @@
+"""Joins a channel, sets a state, watches the others, and comes back with its session when the connection is lost.
+
+Usage: watch_room.py HOST:PORT CHANNEL USER
+"""
+
+import random
+import sys
+import time
+
+import grpc
+from presence.v1 import presence_pb2, presence_service_pb2, presence_service_pb2_grpc
+
+address, name, user = sys.argv[1:]
+room = presence_pb2.Channel(type=presence_pb2.CHANNEL_TYPE_MESSAGE, name=name)
+keepalive = [("grpc.keepalive_time_ms", 10_000), ("grpc.keepalive_timeout_ms", 5_000)]
+stub = presence_service_pb2_grpc.PresenceServiceStub(grpc.insecure_channel(address, options=keepalive))
+
+members, arriving = {}, {}
+session, position = "", None
+
+
+def apply(event):
+    """Keeps `members` as the server has them."""
+    global session, position, members
+    kind = event.WhichOneof("event")
+    if kind == "subscribed":
+        session = event.subscribed.session_id
+        print("back again" if event.subscribed.resumed else "joined", flush=True)
+        if not event.subscribed.resumed:  # also when it was too late: the state is gone
+            stub.SetState(
+                presence_service_pb2.SetStateRequest(channel=room, user_id=user, states={"Mode": "Happy"}), timeout=5
+            )
+        return  # what is held is not yet as of this position
+    if kind == "snapshot":
+        arriving.update({state.user_id: dict(state.states) for state in event.snapshot.users})
+        if not event.snapshot.last:
+            return
+        members = dict(arriving)
+        arriving.clear()
+    elif kind == "interval":
+        for gone in [*event.interval.left, *event.interval.timed_out]:
+            members.pop(gone, None)
+        members.update({joined: {} for joined in event.interval.joined})
+        members.update({state.user_id: dict(state.states) for state in event.interval.changed})
+    elif kind == "remote_join":
+        members[event.user_id] = {}
+    elif kind == "remote_state_changed":
+        members[event.user_id] = dict(event.remote_state_changed.state.states)
+    elif kind in ("remote_leave", "remote_timeout"):
+        members.pop(event.user_id, None)
+    position = event.position
+    print(kind, event.user_id, members, flush=True)
+
+
+wait = 1.0
+while True:
+    arriving.clear()  # a snapshot that was cut off is void
+    try:
+        request = presence_service_pb2.SubscribePresenceRequest(
+            channel=room, user_id=user, session_id=session, resume_from=position
+        )
+        for response in stub.SubscribePresence(request):  # no deadline: it would end the stream
+            wait = 1.0
+            for event in response.events:
+                apply(event)
+        break  # somebody called LeaveChannel
+    except grpc.RpcError as error:
+        if error.code() not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.INTERNAL, grpc.StatusCode.CANCELLED):
+            raise
+        print("lost:", error.code().name, flush=True)
+    time.sleep(random.uniform(0, wait))
+    wait = min(wait * 2, 5.0)

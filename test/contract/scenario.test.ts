@@ -1,0 +1,40 @@
+import assert from "node:assert/strict";
+import { LANGUAGES, ROOT } from "../polyglot/languages.js";
+import { play } from "../polyglot/play.js";
+import { Runner } from "../polyglot/runner.js";
+import { difference, readScenario } from "../polyglot/scenario.js";
+
+describe("contract: the scenario of all languages", function () {
+  // Two programs have to start.
+  this.timeout(60_000);
+
+  it("is played by grpc-js with Connect watching", async () => {
+    const start = (name: string) => new Runner(name, LANGUAGES[name]!.run(""), ROOT);
+    const [actor, watcher] = [start("ts-grpc-js"), start("ts-connect")];
+    try {
+      await play(readScenario(), actor, watcher);
+    } finally {
+      await Promise.all([actor.stop(), watcher.stop()]);
+    }
+  });
+
+  it("tells what is not as expected, and only that", () => {
+    const same: [unknown, unknown][] = [
+      [{ a: 1 }, { a: "1", more: true }],
+      [{ pending: false, revision: 0, keys: [], state: { states: {} } }, { state: {} }],
+      [{ remoteJoin: {} }, { remoteJoin: { occupancy: 2 } }],
+      [[{ a: 1 }], [{ a: 1, b: 2 }]],
+    ];
+    for (const [expected, actual] of same) assert.equal(difference(expected, actual), undefined);
+    const others: [unknown, unknown, RegExp][] = [
+      [{ a: 1 }, { a: 2 }, /it\.a is 2; expected 1/],
+      [{ a: 1 }, {}, /it\.a is not there/],
+      [{ remoteJoin: {} }, { remoteLeave: {} }, /it\.remoteJoin is not there/],
+      [{ states: { a: "" } }, { states: { b: "" } }, /it\.states\.a is not there/],
+      [{ states: {} }, { states: { a: "1" } }, /it\.states is/],
+      [{ keys: [] }, { keys: ["a"] }, /it\.keys is/],
+      [[{}, {}], [{}], /expected \[\{\},\{\}\]/],
+    ];
+    for (const [expected, actual, told] of others) assert.match(difference(expected, actual) ?? "nothing", told);
+  });
+});
