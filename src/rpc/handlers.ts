@@ -89,7 +89,9 @@ function unaryHandler<In extends DescMessage, Result>(
     }
     let response: Buffer;
     try {
-      response = asBuffer(encode(await useCase(callerOf(call), decodeRequest(input, call.request))));
+      const caller = callerOf(call);
+      options.service.admit(caller, name);
+      response = asBuffer(encode(await useCase(caller, decodeRequest(input, call.request))));
     } catch (error) {
       const reason = reasonOf(error, name, options);
       callback(toServiceError(error));
@@ -154,8 +156,10 @@ function streamHandler<In extends DescMessage>(
       finish();
     });
     const letIn = async (): Promise<Subscription> => {
+      const caller = callerOf(call);
+      options.service.admit(caller, name);
       const sink = sinkOf(call, framer, () => connections.destroy(peer));
-      return open(callerOf(call), decodeRequest(input, call.request), sink);
+      return open(caller, decodeRequest(input, call.request), sink);
     };
     letIn().then((opened) => {
       subscription = opened;

@@ -96,6 +96,7 @@ export async function startServer(
       presenceTimeoutMs: settings.presenceTimeout,
       leaseTtlMs: settings.leaseTtl,
       leaveOnCancel: settings.leaveOnCancel,
+      rates: settings,
       drainJitterMs: DRAIN_JITTER_MS,
     },
   });

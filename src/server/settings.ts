@@ -31,6 +31,9 @@ export interface ServerSettings {
   readonly maxStateBytes: number;
   readonly maxPendingPairs: number;
   readonly maxChannelsPerUser: number;
+  /** Calls a second and user; 0: any number. */
+  readonly rateLimit: number;
+  readonly rateBurst: number;
   readonly maxRequestBytes: number;
   readonly maxBatchBytes: number;
 }
@@ -199,6 +202,22 @@ export const SETTINGS: Readonly<Record<keyof ServerSettings, Setting>> = {
     default: "100",
     help: "channels that one user takes part in at a time",
   },
+  rateLimit: {
+    flag: "rate-limit",
+    kind: "count",
+    min: 0,
+    max: 1_000_000,
+    default: "20",
+    help: "calls a second that one user may make; 0: any number",
+  },
+  rateBurst: {
+    flag: "rate-burst",
+    kind: "count",
+    min: 1,
+    max: 1_000_000,
+    default: "40",
+    help: "calls that a user who has been silent may make at once",
+  },
   maxRequestBytes: {
     flag: "max-request-bytes",
     kind: "bytes",
@@ -216,6 +235,9 @@ export const SETTINGS: Readonly<Record<keyof ServerSettings, Setting>> = {
     help: "size of a request of BatchJoinChannel or BatchSetState; never less than --max-request-bytes",
   },
 };
+
+/** How long a user who has spent its burst may take to have it back, in s: users are remembered for so long. */
+const MAX_REFILL_SECONDS = 600;
 
 /** The environment variable of a setting: `ROLLCALL_PRESENCE_TIMEOUT` for `--presence-timeout`. */
 export function environmentName(setting: Setting): string {
@@ -252,6 +274,7 @@ export function defaultSettings(): ServerSettings {
 /** Settings checked against each other; throws a SettingError. */
 export function checkSettings(settings: ServerSettings): void {
   const { listen, trustCallers, maxStateBytes, maxRequestBytes, keepalive, keepaliveTimeout } = settings;
+  const { rateLimit, rateBurst } = settings;
   if (!trustCallers && !isLoopback(listen.host)) {
     throw new SettingError(
       `--listen ${listen.host}:${listen.port} is beyond this machine, and callers are believed who they are; ` +
@@ -261,6 +284,12 @@ export function checkSettings(settings: ServerSettings): void {
   if (maxStateBytes > maxRequestBytes) {
     throw new SettingError(
       `--max-state-bytes ${maxStateBytes} cannot be set in one call: --max-request-bytes is ${maxRequestBytes}`,
+    );
+  }
+  if (rateLimit > 0 && rateBurst / rateLimit > MAX_REFILL_SECONDS) {
+    throw new SettingError(
+      `--rate-burst ${rateBurst} takes longer than ${MAX_REFILL_SECONDS} s to come back at --rate-limit ${rateLimit}: ` +
+        "raise the one or lower the other",
     );
   }
   if (keepaliveTimeout > keepalive) {

@@ -5,6 +5,7 @@ import { PresenceError } from "../model/errors.js";
 import { toChannelId, toMs } from "../wire/messages.js";
 import type { Joined } from "../wire/write_response.js";
 import { allOf, andThen } from "./at_once.js";
+import type { CallRates } from "./call_rates.js";
 import { actingUser, type Caller } from "./caller.js";
 import type { Members, Result } from "./members.js";
 import { newSessionId } from "./session_id.js";
@@ -13,6 +14,7 @@ import { newSessionId } from "./session_id.js";
 export interface LeasesOptions {
   readonly engine: Engine;
   readonly members: Members;
+  readonly rates: CallRates;
   /** Life of a lease between heartbeats, in ms, where the request does not say (S17). Default 30000. */
   readonly leaseTtlMs: number;
 }
@@ -23,8 +25,9 @@ export class Leases {
 
   /** S17. Answers at once where the engine does. */
   join(caller: Caller, request: pb.JoinChannelRequest): MaybePromise<Joined> {
+    const { members, rates, leaseTtlMs } = this.options;
     const userId = actingUser(caller, request.userId);
-    const { members, leaseTtlMs } = this.options;
+    rates.actingFor(caller, userId);
     const joining = members.start(toChannelId(request.channel!), userId, {
       kind: "join",
       sessionId: newSessionId(),
@@ -37,7 +40,8 @@ export class Leases {
 
   /** S17. Refused as a whole when one of the sessions is another user's than the caller. */
   async heartbeat(caller: Caller, { sessionIds, ttl }: pb.HeartbeatRequest): Promise<pb.HeartbeatResponse> {
-    const { engine } = this.options;
+    const { engine, rates } = this.options;
+    rates.renewals(caller, sessionIds.length);
     const finding = allOf(sessionIds.map((sessionId) => engine.findSession(sessionId)));
     const places = finding instanceof Promise ? await finding : finding;
     for (const place of places) if (place) actingUser(caller, place.userId);
@@ -49,8 +53,10 @@ export class Leases {
 
   /** S2. */
   async leave(caller: Caller, request: pb.LeaveChannelRequest): Promise<pb.LeaveChannelResponse> {
+    const { members, rates } = this.options;
     const userId = actingUser(caller, request.userId);
-    await this.options.members.run(toChannelId(request.channel!), userId, {
+    rates.actingFor(caller, userId);
+    await members.run(toChannelId(request.channel!), userId, {
       kind: "leave",
       sessionId: request.sessionId === "" ? undefined : request.sessionId,
       attachment: undefined,

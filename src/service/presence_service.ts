@@ -14,6 +14,7 @@ import { fromPosition, fromUserState, toChannelId, toRevision } from "../wire/me
 import type { Joined, Written } from "../wire/write_response.js";
 import { andThen } from "./at_once.js";
 import { type EntryResult, runBatch } from "./batch.js";
+import { CallRates } from "./call_rates.js";
 import { actingUser, type Caller, namedUser } from "./caller.js";
 import { Leases } from "./leases.js";
 import { Members, type Result } from "./members.js";
@@ -50,6 +51,7 @@ export class PresenceService {
   readonly #watchers: Watchers;
   readonly #queries: Queries;
   readonly #leases: Leases;
+  readonly #rates: CallRates;
 
   constructor(private readonly options: PresenceServiceOptions) {
     const { engine, feed, clock, settings, onError } = options;
@@ -63,12 +65,26 @@ export class PresenceService {
     this.#subscriber = new Subscriber({ ...options, members: this.#members, streams: this.#streams });
     this.#watchers = new Watchers({ feed, streams: this.#streams, drainJitterMs: settings.drainJitterMs });
     this.#queries = new Queries(engine);
-    this.#leases = new Leases({ engine, members: this.#members, leaseTtlMs: settings.leaseTtlMs });
+    this.#rates = new CallRates(settings.rates, clock);
+    this.#leases = new Leases({
+      engine,
+      members: this.#members,
+      rates: this.#rates,
+      leaseTtlMs: settings.leaseTtlMs,
+    });
   }
 
   /** How many streams are open here. */
   get openStreams(): number {
     return this.#streams.size;
+  }
+
+  /**
+   * A call has come, and its request is not yet decoded. To be asked first; throws RATE_LIMITED when its caller calls too
+   * often (S21), which is then all that the call has cost.
+   */
+  admit(caller: Caller, method: string): void {
+    this.#rates.call(caller, method);
   }
 
   /** S9, S11, S12, S14. */
@@ -78,6 +94,7 @@ export class PresenceService {
 
   /** S9, S11, S12, S14, for up to 1000 users, each with a result of its own, and each checked here. */
   async batchSetState(caller: Caller, { requests }: pb.BatchSetStateRequest): Promise<readonly EntryResult<Written>[]> {
+    this.#rates.batch(caller, requests.length);
     return runBatch(pb.SetStateRequestSchema, requests, (request) => this.#setState(caller, request));
   }
 
@@ -96,7 +113,7 @@ export class PresenceService {
 
   /** S10, S11. */
   async removeState(caller: Caller, request: pb.RemoveStateRequest): Promise<Written> {
-    const userId = actingUser(caller, request.userId);
+    const userId = this.#actingUser(caller, request.userId);
     const result = await this.#members.run(toChannelId(request.channel!), userId, {
       kind: "remove",
       keys: request.keys,
@@ -105,8 +122,8 @@ export class PresenceService {
   }
 
   /** S1 to S8, S15, S16: joins, and writes the channel's events to `sink` until it is closed. */
-  subscribe(caller: Caller, request: pb.SubscribePresenceRequest, sink: Sink): Promise<Subscription> {
-    return this.#subscriber.subscribe(actingUser(caller, request.userId), request, sink);
+  async subscribe(caller: Caller, request: pb.SubscribePresenceRequest, sink: Sink): Promise<Subscription> {
+    return this.#subscriber.subscribe(this.#actingUser(caller, request.userId), request, sink);
   }
 
   /** S16, S16a: writes what happens in many channels to `sink` until it is closed. NOT_ALLOWED without the right to it. */
@@ -139,6 +156,7 @@ export class PresenceService {
     caller: Caller,
     { requests }: pb.BatchJoinChannelRequest,
   ): Promise<readonly EntryResult<Joined>[]> {
+    this.#rates.batch(caller, requests.length);
     return runBatch(pb.JoinChannelRequestSchema, requests, (request) => this.#leases.join(caller, request));
   }
 
@@ -172,10 +190,11 @@ export class PresenceService {
   /** Stops all timers. */
   close(): void {
     this.#members.close();
+    this.#rates.close();
   }
 
   #setState(caller: Caller, request: pb.SetStateRequest): MaybePromise<Written> {
-    const userId = actingUser(caller, request.userId);
+    const userId = this.#actingUser(caller, request.userId);
     const setting = this.#members.start(toChannelId(request.channel!), userId, {
       kind: "set",
       states: request.states,
@@ -183,6 +202,12 @@ export class PresenceService {
       expectedRevision: request.expectedRevision === undefined ? undefined : toRevision(request.expectedRevision),
     });
     return andThen(setting, written);
+  }
+
+  #actingUser(caller: Caller, requested: string): string {
+    const userId = actingUser(caller, requested);
+    this.#rates.actingFor(caller, userId);
+    return userId;
   }
 
   #endStream({ sessionId, attachment, why }: EndedSession): void {

@@ -1,4 +1,5 @@
 import type { Rules } from "../channel/apply.js";
+import type { CallRateSettings } from "./call_rates.js";
 
 /** What the use cases depend on, apart from the rules of a channel. */
 export interface ServiceSettings {
@@ -9,6 +10,7 @@ export interface ServiceSettings {
   readonly leaseTtlMs: number;
   /** Whether a cancelled stream is a leave, where the request does not say (S2). Default true. */
   readonly leaveOnCancel: boolean;
+  readonly rates: CallRateSettings;
   /** Clients that are sent away come back after a random time up to this, in ms (S24). Default 5000. */
   readonly drainJitterMs: number;
 }

@@ -93,6 +93,7 @@ export class World {
         presenceTimeoutMs: 30_000,
         leaseTtlMs: 30_000,
         leaveOnCancel: true,
+        rates: { rateLimit: 0, rateBurst: 40 },
         drainJitterMs: 5000,
         ...settings,
       },

@@ -1,0 +1,79 @@
+import { PresenceError } from "../model/errors.js";
+import type { Clock } from "../time/clock.js";
+import type { Caller } from "./caller.js";
+import { RateLimiter } from "./rate_limiter.js";
+
+/** How many calls a user may make. */
+export interface CallRateSettings {
+  /** Calls a second and user (S21); 0: any number. Default 20. */
+  readonly rateLimit: number;
+  /** How many a user who has been silent may make at once, 1 or more (S21). Default 40. */
+  readonly rateBurst: number;
+}
+
+/** Renewals that count as one call: so much less does one cost. */
+const RENEWALS_PER_CALL = 50;
+
+/** The methods whose requests carry what many calls would; how much, only the request tells. */
+const CARRIERS: ReadonlySet<string> = new Set(["BatchSetState", "BatchJoinChannel", "Heartbeat"]);
+
+/**
+ * Who pays for a call, and how much (S21).
+ *
+ * A caller with a name pays for its own calls, before their requests are decoded. For one without a name, a trusted back
+ * end, each user pays for what is done in its name; what is done in nobody's (queries, heartbeats, feeds) is free.
+ *
+ * All but `close` throw RATE_LIMITED, with the time until the call would be let in; then nothing was taken.
+ */
+export class CallRates {
+  readonly #limiter: RateLimiter | undefined;
+
+  constructor(
+    private readonly settings: CallRateSettings,
+    clock: Clock,
+  ) {
+    const { rateLimit: perSecond, rateBurst: burst } = settings;
+    this.#limiter = perSecond > 0 ? new RateLimiter({ clock, perSecond, burst }) : undefined;
+  }
+
+  /** A call has come, of which no more is known than who makes it. Of one that carries many, the rest is asked for later. */
+  call(caller: Caller, method: string): void {
+    if (!this.#limiter || caller.userId === undefined) return;
+    const { userId } = caller;
+    this.#refuse(userId, CARRIERS.has(method) ? this.#limiter.wait(userId) : this.#limiter.take(userId));
+  }
+
+  /** A batch carries so many calls: let in as a whole or not at all, and never dearer than a full bucket. */
+  batch(caller: Caller, entries: number): void {
+    if (caller.userId !== undefined) this.#take(caller.userId, entries);
+  }
+
+  /** A heartbeat carries so many renewals. */
+  renewals(caller: Caller, count: number): void {
+    if (caller.userId !== undefined) this.#take(caller.userId, Math.ceil(count / RENEWALS_PER_CALL));
+  }
+
+  /** A call, or an entry of a batch, is about to be carried out for this user. */
+  actingFor(caller: Caller, userId: string): void {
+    if (caller.userId === undefined) this.#take(userId, 1);
+  }
+
+  /** Forgets everything. */
+  close(): void {
+    this.#limiter?.close();
+  }
+
+  #take(userId: string, tokens: number): void {
+    if (this.#limiter) this.#refuse(userId, this.#limiter.take(userId, tokens));
+  }
+
+  #refuse(userId: string, waitMs: number): void {
+    if (waitMs === 0) return;
+    const { rateLimit, rateBurst } = this.settings;
+    const allowed = `${rateLimit} calls a second, ${rateBurst} at once`;
+    throw new PresenceError("RATE_LIMITED", `user ${userId} calls too often: allowed are ${allowed}`, {
+      metadata: { user_id: userId, limit: String(rateLimit), burst: String(rateBurst) },
+      retryAfterMs: waitMs,
+    });
+  }
+}
