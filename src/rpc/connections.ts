@@ -20,8 +20,15 @@ export class Connections {
   readonly #sockets = new Map<string, Socket>();
   readonly #listener: NetServer;
   readonly #injector: ConnectionInjector;
+  /** How many there are from each address that has any. */
+  readonly #byAddress = new Map<string, number>();
+  #refused = 0;
 
-  constructor(server: Server) {
+  /** `maxPerAddress`: connections from one IP address; 0: any number. */
+  constructor(
+    server: Server,
+    private readonly maxPerAddress: number,
+  ) {
     this.#injector = server.createConnectionInjector(ServerCredentials.createInsecure());
     this.#listener = createServer({ noDelay: true }, (socket) => this.#accept(socket));
   }
@@ -29,6 +36,11 @@ export class Connections {
   /** How many connections are open. */
   get size(): number {
     return this.#sockets.size;
+  }
+
+  /** How many connections were closed at once because their address had too many. */
+  get refused(): number {
+    return this.#refused;
   }
 
   /** Starts to listen; resolves with the address as it turned out. Rejects as `net.Server` does (EADDRINUSE…). */
@@ -65,10 +77,26 @@ export class Connections {
   }
 
   #accept(socket: Socket): void {
-    const peer = `${socket.remoteAddress}:${socket.remotePort}`;
+    // Gone already: it has no address any more.
+    if (socket.remoteAddress === undefined) {
+      socket.destroy();
+      return;
+    }
+    const address = socket.remoteAddress;
+    const count = this.#byAddress.get(address) ?? 0;
+    if (this.maxPerAddress > 0 && count >= this.maxPerAddress) {
+      this.#refused++;
+      socket.destroy();
+      return;
+    }
+    this.#byAddress.set(address, count + 1);
+    const peer = `${address}:${socket.remotePort}`;
     this.#sockets.set(peer, socket);
     socket.once("close", () => {
       if (this.#sockets.get(peer) === socket) this.#sockets.delete(peer);
+      const left = this.#byAddress.get(address)! - 1;
+      if (left === 0) this.#byAddress.delete(address);
+      else this.#byAddress.set(address, left);
     });
     this.#injector.injectConnection(socket);
   }

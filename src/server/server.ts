@@ -112,6 +112,10 @@ export async function startServer(
     keepaliveTimeoutMs: settings.keepaliveTimeout,
     maxRequestBytes: settings.maxRequestBytes,
     maxBatchBytes: settings.maxBatchBytes,
+    maxConnectionsPerAddress: settings.maxConnectionsPerAddress,
+    maxStreamsPerConnection: settings.maxStreamsPerConnection,
+    requestTimeoutMs: settings.requestTimeout,
+    maxUnfinishedBytes: settings.maxUnfinishedBytes,
     onError: (error, method) => log.error({ err: error, method }, "call failed inside"),
     onCall: settings.metrics || log.isLevelEnabled("debug") ? onCall : undefined,
   });

@@ -31,6 +31,12 @@ export interface ServerSettings {
   readonly maxStateBytes: number;
   readonly maxPendingPairs: number;
   readonly maxChannelsPerUser: number;
+  readonly maxSessionsPerUser: number;
+  /** 0: any number. */
+  readonly maxConnectionsPerAddress: number;
+  readonly maxStreamsPerConnection: number;
+  readonly requestTimeout: number;
+  readonly maxUnfinishedBytes: number;
   /** Calls a second and user; 0: any number. */
   readonly rateLimit: number;
   readonly rateBurst: number;
@@ -201,6 +207,46 @@ export const SETTINGS: Readonly<Record<keyof ServerSettings, Setting>> = {
     max: 1_000_000,
     default: "100",
     help: "channels that one user takes part in at a time",
+  },
+  maxSessionsPerUser: {
+    flag: "max-sessions-per-user",
+    kind: "count",
+    min: 1,
+    max: 10_000,
+    default: "32",
+    help: "sessions of one user in one channel",
+  },
+  maxConnectionsPerAddress: {
+    flag: "max-connections-per-address",
+    kind: "count",
+    min: 0,
+    max: 1_000_000,
+    default: "0",
+    help: "connections from one IP address; 0: any number, as behind a proxy or NAT",
+  },
+  maxStreamsPerConnection: {
+    flag: "max-streams-per-connection",
+    kind: "count",
+    min: 1,
+    max: 1_000_000,
+    default: "2000",
+    help: "calls and streams open at once on one connection",
+  },
+  requestTimeout: {
+    flag: "request-timeout",
+    kind: "duration",
+    min: 100,
+    max: 10 * MINUTE,
+    default: "10s",
+    help: "how long a request may take to arrive, from its headers to its end",
+  },
+  maxUnfinishedBytes: {
+    flag: "max-unfinished-bytes",
+    kind: "bytes",
+    min: MIB,
+    max: 64 * 1024 * MIB,
+    default: "64MiB",
+    help: "size of all requests together that have not arrived whole",
   },
   rateLimit: {
     flag: "rate-limit",

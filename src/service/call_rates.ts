@@ -14,6 +14,9 @@ export interface CallRateSettings {
 /** Renewals that count as one call: so much less does one cost. */
 const RENEWALS_PER_CALL = 50;
 
+/** Refusals that are kept for the next time: one for each time to wait, and a whole call's is 50 ms by default. */
+const MOST_REFUSALS = 1000;
+
 /** The methods whose requests carry what many calls would; how much, only the request tells. */
 const CARRIERS: ReadonlySet<string> = new Set(["BatchSetState", "BatchJoinChannel", "Heartbeat"]);
 
@@ -27,6 +30,8 @@ const CARRIERS: ReadonlySet<string> = new Set(["BatchSetState", "BatchJoinChanne
  */
 export class CallRates {
   readonly #limiter: RateLimiter | undefined;
+  /** By the time to wait, in ms. The same object for the same answer, so that it is encoded once. */
+  readonly #refusals = new Map<number, PresenceError>();
 
   constructor(
     private readonly settings: CallRateSettings,
@@ -40,7 +45,7 @@ export class CallRates {
   call(caller: Caller, method: string): void {
     if (!this.#limiter || caller.userId === undefined) return;
     const { userId } = caller;
-    this.#refuse(userId, CARRIERS.has(method) ? this.#limiter.wait(userId) : this.#limiter.take(userId));
+    this.#refuseFor(CARRIERS.has(method) ? this.#limiter.wait(userId) : this.#limiter.take(userId));
   }
 
   /** A batch carries so many calls: let in as a whole or not at all, and never dearer than a full bucket. */
@@ -64,16 +69,25 @@ export class CallRates {
   }
 
   #take(userId: string, tokens: number): void {
-    if (this.#limiter) this.#refuse(userId, this.#limiter.take(userId, tokens));
+    if (this.#limiter) this.#refuseFor(this.#limiter.take(userId, tokens));
   }
 
-  #refuse(userId: string, waitMs: number): void {
+  #refuseFor(waitMs: number): void {
     if (waitMs === 0) return;
-    const { rateLimit, rateBurst } = this.settings;
-    const allowed = `${rateLimit} calls a second, ${rateBurst} at once`;
-    throw new PresenceError("RATE_LIMITED", `user ${userId} calls too often: allowed are ${allowed}`, {
-      metadata: { user_id: userId, limit: String(rateLimit), burst: String(rateBurst) },
-      retryAfterMs: waitMs,
-    });
+    let refusal = this.#refusals.get(waitMs);
+    if (!refusal) {
+      refusal = refusalOf(this.settings, waitMs);
+      if (this.#refusals.size === MOST_REFUSALS) this.#refusals.clear();
+      this.#refusals.set(waitMs, refusal);
+    }
+    throw refusal;
   }
+}
+
+function refusalOf({ rateLimit, rateBurst }: CallRateSettings, retryAfterMs: number): PresenceError {
+  const allowed = `${rateLimit} calls a second and user, ${rateBurst} at once`;
+  return new PresenceError("RATE_LIMITED", `too many calls: allowed are ${allowed}`, {
+    metadata: { limit: String(rateLimit), burst: String(rateBurst) },
+    retryAfterMs,
+  });
 }

@@ -108,8 +108,8 @@ describe("service: who pays for calls (S21)", () => {
     assert.throws(
       () => rates.call(ANN, "SetState"),
       (error: PresenceError) => {
-        assert.equal(error.message, "user ann calls too often: allowed are 3 calls a second, 1 at once");
-        assert.deepEqual(error.metadata, { user_id: "ann", limit: "3", burst: "1" });
+        assert.equal(error.message, "too many calls: allowed are 3 calls a second and user, 1 at once");
+        assert.deepEqual(error.metadata, { limit: "3", burst: "1" });
         assert.equal(error.retryAfterMs, 334);
         return true;
       },
