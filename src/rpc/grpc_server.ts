@@ -3,8 +3,9 @@ import { HealthImplementation } from "grpc-health-check";
 import { PresenceService as PresenceServiceDesc } from "../../gen/presence/v1/presence_service_pb.js";
 import type { PresenceService } from "../service/presence_service.js";
 import type { Clock } from "../time/clock.js";
+import { CompressedRequests } from "./compressed_requests.js";
 import { Connections, type ListenAddress } from "./connections.js";
-import { type HandlersOptions, presenceHandlers } from "./handlers.js";
+import { type HandlersOptions, presenceHandlers, TOO_LARGE } from "./handlers.js";
 import { addReflection } from "./reflection.js";
 import { bytesServiceDefinition } from "./service_definition.js";
 import { UnfinishedRequests } from "./unfinished_requests.js";
@@ -51,8 +52,13 @@ export class GrpcServer {
       maxBytes: options.maxUnfinishedBytes,
       onCut: (method) => options.onCall?.(method, UNFINISHED, options.requestTimeoutMs / 1000),
     });
+    const compressed = new CompressedRequests({
+      clock: options.clock,
+      most: Math.max(1, Math.floor(options.maxUnfinishedBytes / maxBatchBytes)),
+      onRefused: (method) => options.onCall?.(method, TOO_LARGE, 0),
+    });
     this.#server = new Server({
-      interceptors: [this.#unfinished.interceptor],
+      interceptors: [this.#unfinished.interceptor, compressed.interceptor],
       "grpc.max_concurrent_streams": options.maxStreamsPerConnection,
       "grpc.keepalive_time_ms": options.keepaliveMs,
       "grpc.keepalive_timeout_ms": options.keepaliveTimeoutMs,

@@ -11,6 +11,7 @@ export function http2StreamOf(call: ServerWritableStream<Buffer, Buffer>): Serve
 
 /** The same of what grpc-js shows an interceptor of a call. */
 export function http2StreamBelow(intercepted: object | undefined): ServerHttp2Stream | undefined {
-  const { stream } = (intercepted ?? {}) as { stream?: ServerHttp2Stream };
+  const { stream, nextCall } = (intercepted ?? {}) as { stream?: ServerHttp2Stream; nextCall?: object };
+  if (nextCall) return http2StreamBelow(nextCall);
   return typeof stream?.write === "function" && typeof stream.close === "function" ? stream : undefined;
 }
