@@ -4,6 +4,8 @@ import { type Running, serveChild } from "./child.js";
 const SETTINGS = {
   listen: { host: "127.0.0.1", port: 0 },
   logLevel: "silent",
+  // What is measured is how much there can be.
+  rateLimit: 0,
   // The readers are gone by the time the server is closed.
   drainTime: 0,
 } as const;

@@ -162,6 +162,11 @@ class Draft {
       }
     }
     kept.push(session);
+    const { maxSessionsPerUser } = this.rules.limits;
+    if (kept.length > maxSessionsPerUser) {
+      const message = `the user has ${maxSessionsPerUser} sessions in the channel already; leave one`;
+      throw new PresenceError("TOO_MANY_SESSIONS", message, { metadata: { limit: String(maxSessionsPerUser) } });
+    }
     this.#sessions = kept;
 
     if (session.quiet) {

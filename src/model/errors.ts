@@ -27,6 +27,7 @@ export const REASONS = [
   "NOT_IMPLEMENTED",
   "SUBSCRIBER_TOO_SLOW",
   "INTERNAL",
+  "TOO_MANY_SESSIONS",
 ] as const;
 
 /** One of the reasons that the contract names. */

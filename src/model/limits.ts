@@ -11,6 +11,8 @@ export interface Limits {
   readonly maxPendingPairs: number;
   /** Channels that one user takes part in at a time. Default 100. */
   readonly maxChannelsPerUser: number;
+  /** Sessions of one user in one channel, those that were lost and may come back included. Default 32. */
+  readonly maxSessionsPerUser: number;
 }
 
 /** The limits of S21. */
@@ -19,6 +21,7 @@ export const DEFAULT_LIMITS: Limits = {
   maxStateBytes: 16 * 1024,
   maxPendingPairs: 100,
   maxChannelsPerUser: 100,
+  maxSessionsPerUser: 32,
 };
 
 /** The size of a state in bytes of UTF-8, keys and values together. */

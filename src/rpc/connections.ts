@@ -37,9 +37,19 @@ export class Connections {
   readonly #raw = new Set<Socket>();
   readonly #listener: NetServer;
   readonly #injector: ConnectionInjector;
+  /** How many there are from each address that has any. */
+  readonly #byAddress = new Map<string, number>();
+  #refused = 0;
 
-  /** Connections are plain text unless `tls` says how they are encrypted. */
-  constructor(server: Server, tls?: TlsOptions) {
+  /**
+   * Connections are plain text unless `tls` says how they are encrypted. `maxPerAddress`: connections from one IP
+   * address; 0: any number.
+   */
+  constructor(
+    server: Server,
+    private readonly maxPerAddress: number,
+    tls?: TlsOptions,
+  ) {
     // Encrypted or not is settled here: what is injected are HTTP/2 connections.
     this.#injector = server.createConnectionInjector(ServerCredentials.createInsecure());
     this.#listener = tls
@@ -54,6 +64,11 @@ export class Connections {
   /** How many connections are open. */
   get size(): number {
     return this.#open.size;
+  }
+
+  /** How many connections were closed at once because their address had too many. */
+  get refused(): number {
+    return this.#refused;
   }
 
   /** Starts to listen; resolves with the address as it turned out. Rejects as `net.Server` does (EADDRINUSE…). */
@@ -101,11 +116,27 @@ export class Connections {
   }
 
   #accept(socket: Socket): void {
-    const peer = `${socket.remoteAddress}:${socket.remotePort}`;
+    // Gone already: it has no address any more.
+    if (socket.remoteAddress === undefined) {
+      socket.destroy();
+      return;
+    }
+    const address = socket.remoteAddress;
+    const count = this.#byAddress.get(address) ?? 0;
+    if (this.maxPerAddress > 0 && count >= this.maxPerAddress) {
+      this.#refused++;
+      socket.destroy();
+      return;
+    }
+    this.#byAddress.set(address, count + 1);
+    const peer = `${address}:${socket.remotePort}`;
     const connection = { socket, certificate: socket instanceof TLSSocket ? certificateOf(socket) : undefined };
     this.#open.set(peer, connection);
     socket.once("close", () => {
       if (this.#open.get(peer) === connection) this.#open.delete(peer);
+      const left = this.#byAddress.get(address)! - 1;
+      if (left === 0) this.#byAddress.delete(address);
+      else this.#byAddress.set(address, left);
     });
     this.#injector.injectConnection(socket);
   }

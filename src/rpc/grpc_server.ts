@@ -4,11 +4,13 @@ import { PresenceService as PresenceServiceDesc } from "../../gen/presence/v1/pr
 import type { Authenticate } from "../service/caller.js";
 import type { PresenceService } from "../service/presence_service.js";
 import type { Clock } from "../time/clock.js";
+import { CompressedRequests } from "./compressed_requests.js";
 import { Connections, type ListenAddress, type TlsOptions } from "./connections.js";
-import { type HandlersOptions, presenceHandlers } from "./handlers.js";
+import { type HandlersOptions, presenceHandlers, TOO_LARGE } from "./handlers.js";
 import { addReflection } from "./reflection.js";
 import { bytesServiceDefinition } from "./service_definition.js";
 import type { TlsMaterial } from "./tls.js";
+import { UnfinishedRequests } from "./unfinished_requests.js";
 
 /** Settings of the gRPC side. */
 export interface GrpcServerOptions {
@@ -26,26 +28,51 @@ export interface GrpcServerOptions {
   readonly maxRequestBytes: number;
   /** The same for BatchJoinChannel and BatchSetState, where it is the larger. Default 1048576. */
   readonly maxBatchBytes: number;
+  /** Connections from one IP address; 0: any number. Default 0. */
+  readonly maxConnectionsPerAddress: number;
+  /** Calls and streams open at once on one connection. Default 2000. */
+  readonly maxStreamsPerConnection: number;
+  /** How long a request may take to arrive, in ms. Default 10000. */
+  readonly requestTimeoutMs: number;
+  /** Bytes of all requests together that have not arrived whole. Default 64 MiB. */
+  readonly maxUnfinishedBytes: number;
   readonly onError: HandlersOptions["onError"];
   readonly onCall: HandlersOptions["onCall"];
 }
+
+/** What the metrics call a request that was ended before it was whole: no ErrorReason, for nobody has read it. */
+const UNFINISHED = "UNFINISHED";
 
 /** PresenceService, health and reflection on one port. */
 export class GrpcServer {
   readonly #server: Server;
   readonly #health = new HealthImplementation({ "": "SERVING", [PresenceServiceDesc.typeName]: "SERVING" });
   readonly #connections: Connections;
+  readonly #unfinished: UnfinishedRequests;
 
   constructor(private readonly options: GrpcServerOptions) {
     const maxBatchBytes = Math.max(options.maxBatchBytes, options.maxRequestBytes);
+    this.#unfinished = new UnfinishedRequests({
+      clock: options.clock,
+      timeoutMs: options.requestTimeoutMs,
+      maxBytes: options.maxUnfinishedBytes,
+      onCut: (method) => options.onCall?.(method, UNFINISHED, options.requestTimeoutMs / 1000),
+    });
+    const compressed = new CompressedRequests({
+      clock: options.clock,
+      most: Math.max(1, Math.floor(options.maxUnfinishedBytes / maxBatchBytes)),
+      onRefused: (method) => options.onCall?.(method, TOO_LARGE, 0),
+    });
     this.#server = new Server({
+      interceptors: [this.#unfinished.interceptor, compressed.interceptor],
+      "grpc.max_concurrent_streams": options.maxStreamsPerConnection,
       "grpc.keepalive_time_ms": options.keepaliveMs,
       "grpc.keepalive_timeout_ms": options.keepaliveTimeoutMs,
       "grpc.max_receive_message_length": maxBatchBytes,
       "grpc.max_send_message_length": -1,
       "grpc.enable_channelz": 0,
     });
-    this.#connections = new Connections(this.#server, options.tls);
+    this.#connections = new Connections(this.#server, options.maxConnectionsPerAddress, options.tls);
     this.#server.addService(
       bytesServiceDefinition(PresenceServiceDesc),
       presenceHandlers({ ...options, maxBatchBytes, connections: this.#connections }),
@@ -57,6 +84,11 @@ export class GrpcServer {
   /** How many connections are open. */
   get connections(): number {
     return this.#connections.size;
+  }
+
+  /** How many connections were refused because their address had too many. */
+  get refusedConnections(): number {
+    return this.#connections.refused;
   }
 
   /** Starts to listen; resolves with the address as it turned out. */
@@ -84,6 +116,7 @@ export class GrpcServer {
     const clean = await Promise.race([answered, timedOut]);
     this.#server.forceShutdown();
     this.#connections.destroyAll();
+    this.#unfinished.close();
     return clean;
   }
 }

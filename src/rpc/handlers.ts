@@ -71,7 +71,7 @@ export function presenceHandlers(options: HandlersOptions): UntypedServiceImplem
 }
 
 /** What the metrics call a request that is beyond its limit: no ErrorReason, for the transport has none. */
-const TOO_LARGE = "TOO_LARGE";
+export const TOO_LARGE = "TOO_LARGE";
 
 type UseCase<In extends DescMessage, Result> = (caller: Caller, request: MessageShape<In>) => Promise<Result>;
 
@@ -93,6 +93,7 @@ function unaryHandler<In extends DescMessage, Result>(
     try {
       const identified = callerOf(call, options);
       const caller = identified instanceof Promise ? await identified : identified;
+      options.service.admit(caller, name);
       response = asBuffer(encode(await useCase(caller, decodeRequest(input, call.request))));
     } catch (error) {
       const reason = reasonOf(error, name, options);
@@ -161,6 +162,7 @@ function streamHandler<In extends DescMessage>(
       const sink = sinkOf(call, framer, () => connections.destroy(peer));
       const identified = callerOf(call, options);
       const caller = identified instanceof Promise ? await identified : identified;
+      options.service.admit(caller, name);
       return open(caller, decodeRequest(input, call.request), sink);
     };
     letIn().then((opened) => {

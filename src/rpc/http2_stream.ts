@@ -6,6 +6,12 @@ import type { ServerWritableStream } from "@grpc/grpc-js";
  * it has to do without.
  */
 export function http2StreamOf(call: ServerWritableStream<Buffer, Buffer>): ServerHttp2Stream | undefined {
-  const { stream } = (call as unknown as { call?: { stream?: ServerHttp2Stream } }).call ?? {};
+  return http2StreamBelow((call as unknown as { call?: object }).call);
+}
+
+/** The same of what grpc-js shows an interceptor of a call. */
+export function http2StreamBelow(intercepted: object | undefined): ServerHttp2Stream | undefined {
+  const { stream, nextCall } = (intercepted ?? {}) as { stream?: ServerHttp2Stream; nextCall?: object };
+  if (nextCall) return http2StreamBelow(nextCall);
   return typeof stream?.write === "function" && typeof stream.close === "function" ? stream : undefined;
 }

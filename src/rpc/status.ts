@@ -37,6 +37,7 @@ const CODES: Readonly<Record<Reason, status>> = {
   NOT_IMPLEMENTED: status.UNIMPLEMENTED,
   SUBSCRIBER_TOO_SLOW: status.UNAVAILABLE,
   INTERNAL: status.INTERNAL,
+  TOO_MANY_SESSIONS: status.FAILED_PRECONDITION,
 };
 
 /*
@@ -48,8 +49,21 @@ const MAX_VIOLATION_TEXT_BYTES = 128;
 const MAX_VIOLATIONS = 8;
 const MAX_STATE_BYTES = 4096;
 
-/** The one place where a domain error becomes a gRPC status with details (S22). */
+/** What refusals became: one that is given again and again, as when a client runs wild, is encoded once. */
+const encoded = new WeakMap<PresenceError, ServiceError>();
+
+/** The one place where a domain error becomes a gRPC status with details (S22). The same object for the same refusal. */
 export function toServiceError(error: unknown): ServiceError {
+  if (!(error instanceof PresenceError)) return encode(error);
+  let answer = encoded.get(error);
+  if (!answer) {
+    answer = encode(error);
+    encoded.set(error, answer);
+  }
+  return answer;
+}
+
+function encode(error: unknown): ServiceError {
   const rich = toStatus(error);
   const { code, message } = rich;
   const metadata = new Metadata();

@@ -50,6 +50,11 @@ export class Metrics {
     };
     const { engine, hub, feed, grpc } = sources;
     gauge("rollcall_connections", "Open connections", () => grpc.connections);
+    gauge(
+      "rollcall_refused_connections",
+      "Connections refused since the start because their address had too many",
+      () => grpc.refusedConnections,
+    );
     gauge("rollcall_channels", "Channels that use memory", () => engine.stats().channels);
     gauge("rollcall_present", "Users present, counted once per channel", () => engine.stats().present);
     gauge("rollcall_sessions", "Sessions: attached, detached, leases", () => engine.stats().sessions);

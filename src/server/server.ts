@@ -109,6 +109,7 @@ export async function startServer(
       leaseTtlMs: settings.leaseTtl,
       leaveOnCancel: settings.leaveOnCancel,
       streamTokenGraceMs: settings.streamTokenGrace,
+      rates: settings,
       drainJitterMs: DRAIN_JITTER_MS,
     },
   });
@@ -126,6 +127,10 @@ export async function startServer(
     keepaliveTimeoutMs: settings.keepaliveTimeout,
     maxRequestBytes: settings.maxRequestBytes,
     maxBatchBytes: settings.maxBatchBytes,
+    maxConnectionsPerAddress: settings.maxConnectionsPerAddress,
+    maxStreamsPerConnection: settings.maxStreamsPerConnection,
+    requestTimeoutMs: settings.requestTimeout,
+    maxUnfinishedBytes: settings.maxUnfinishedBytes,
     onError: (error, method) => log.error({ err: error, method }, "call failed inside"),
     onCall: settings.metrics || log.isLevelEnabled("debug") ? onCall : undefined,
   });

@@ -33,6 +33,15 @@ export interface ServerSettings extends SecuritySettings {
   readonly maxStateBytes: number;
   readonly maxPendingPairs: number;
   readonly maxChannelsPerUser: number;
+  readonly maxSessionsPerUser: number;
+  /** 0: any number. */
+  readonly maxConnectionsPerAddress: number;
+  readonly maxStreamsPerConnection: number;
+  readonly requestTimeout: number;
+  readonly maxUnfinishedBytes: number;
+  /** Calls a second and user; 0: any number. */
+  readonly rateLimit: number;
+  readonly rateBurst: number;
   readonly maxRequestBytes: number;
   readonly maxBatchBytes: number;
 }
@@ -202,6 +211,62 @@ export const SETTINGS: Readonly<Record<keyof ServerSettings, Setting>> = {
     default: "100",
     help: "channels that one user takes part in at a time",
   },
+  maxSessionsPerUser: {
+    flag: "max-sessions-per-user",
+    kind: "count",
+    min: 1,
+    max: 10_000,
+    default: "32",
+    help: "sessions of one user in one channel",
+  },
+  maxConnectionsPerAddress: {
+    flag: "max-connections-per-address",
+    kind: "count",
+    min: 0,
+    max: 1_000_000,
+    default: "0",
+    help: "connections from one IP address; 0: any number, as behind a proxy or NAT",
+  },
+  maxStreamsPerConnection: {
+    flag: "max-streams-per-connection",
+    kind: "count",
+    min: 1,
+    max: 1_000_000,
+    default: "2000",
+    help: "calls and streams open at once on one connection",
+  },
+  requestTimeout: {
+    flag: "request-timeout",
+    kind: "duration",
+    min: 100,
+    max: 10 * MINUTE,
+    default: "10s",
+    help: "how long a request may take to arrive, from its headers to its end",
+  },
+  maxUnfinishedBytes: {
+    flag: "max-unfinished-bytes",
+    kind: "bytes",
+    min: MIB,
+    max: 64 * 1024 * MIB,
+    default: "64MiB",
+    help: "size of all requests together that have not arrived whole",
+  },
+  rateLimit: {
+    flag: "rate-limit",
+    kind: "count",
+    min: 0,
+    max: 1_000_000,
+    default: "20",
+    help: "calls a second that one user may make; 0: any number",
+  },
+  rateBurst: {
+    flag: "rate-burst",
+    kind: "count",
+    min: 1,
+    max: 1_000_000,
+    default: "40",
+    help: "calls that a user who has been silent may make at once",
+  },
   maxRequestBytes: {
     flag: "max-request-bytes",
     kind: "bytes",
@@ -219,6 +284,9 @@ export const SETTINGS: Readonly<Record<keyof ServerSettings, Setting>> = {
     help: "size of a request of BatchJoinChannel or BatchSetState; never less than --max-request-bytes",
   },
 };
+
+/** How long a user who has spent its burst may take to have it back, in s: users are remembered for so long. */
+const MAX_REFILL_SECONDS = 600;
 
 /** Reads a setting as a person wrote it; throws a SettingError that says what is allowed. */
 export function parseSetting(setting: Setting, text: string): unknown {
@@ -254,9 +322,16 @@ export function defaultSettings(): ServerSettings {
 export function checkSettings(settings: ServerSettings): void {
   const { maxStateBytes, maxRequestBytes, keepalive, keepaliveTimeout } = settings;
   checkSecurity(settings);
+  const { rateLimit, rateBurst } = settings;
   if (maxStateBytes > maxRequestBytes) {
     throw new SettingError(
       `--max-state-bytes ${maxStateBytes} cannot be set in one call: --max-request-bytes is ${maxRequestBytes}`,
+    );
+  }
+  if (rateLimit > 0 && rateBurst / rateLimit > MAX_REFILL_SECONDS) {
+    throw new SettingError(
+      `--rate-burst ${rateBurst} takes longer than ${MAX_REFILL_SECONDS} s to come back at --rate-limit ${rateLimit}: ` +
+        "raise the one or lower the other",
     );
   }
   if (keepaliveTimeout > keepalive) {

@@ -6,6 +6,7 @@ import { toMs } from "../wire/messages.js";
 import type { Joined } from "../wire/write_response.js";
 import { allowedChannel, checkRight, isOfApp } from "./access.js";
 import { allOf, andThen } from "./at_once.js";
+import type { CallRates } from "./call_rates.js";
 import { actingUser, type Caller } from "./caller.js";
 import type { Members, Result } from "./members.js";
 import { newSessionId } from "./session_id.js";
@@ -14,6 +15,7 @@ import { newSessionId } from "./session_id.js";
 export interface LeasesOptions {
   readonly engine: Engine;
   readonly members: Members;
+  readonly rates: CallRates;
   /** Life of a lease between heartbeats, in ms, where the request does not say (S17). Default 30000. */
   readonly leaseTtlMs: number;
 }
@@ -24,8 +26,9 @@ export class Leases {
 
   /** S17. Answers at once where the engine does. */
   join(caller: Caller, request: pb.JoinChannelRequest): MaybePromise<Joined> {
+    const { members, rates, leaseTtlMs } = this.options;
     const userId = actingUser(caller, request.userId);
-    const { members, leaseTtlMs } = this.options;
+    rates.actingFor(caller, userId);
     const joining = members.start(allowedChannel(caller, request.channel!, "write"), userId, {
       kind: "join",
       sessionId: newSessionId(),
@@ -38,7 +41,8 @@ export class Leases {
 
   /** S17. Refused as a whole when one of the sessions is another user's than the caller. */
   async heartbeat(caller: Caller, { sessionIds, ttl }: pb.HeartbeatRequest): Promise<pb.HeartbeatResponse> {
-    const { engine } = this.options;
+    const { engine, rates } = this.options;
+    rates.renewals(caller, sessionIds.length);
     const finding = allOf(sessionIds.map((sessionId) => engine.findSession(sessionId)));
     const found = finding instanceof Promise ? await finding : finding;
     // Another app's sessions are as unknown as those that never were.
@@ -56,9 +60,11 @@ export class Leases {
 
   /** S2. */
   async leave(caller: Caller, request: pb.LeaveChannelRequest): Promise<pb.LeaveChannelResponse> {
+    const { members, rates } = this.options;
     const userId = actingUser(caller, request.userId);
+    rates.actingFor(caller, userId);
     // Whoever could come in by either right can go.
-    await this.options.members.run(allowedChannel(caller, request.channel!, "subscribe", "write"), userId, {
+    await members.run(allowedChannel(caller, request.channel!, "subscribe", "write"), userId, {
       kind: "leave",
       sessionId: request.sessionId === "" ? undefined : request.sessionId,
       attachment: undefined,

@@ -15,6 +15,7 @@ import type { Joined, Written } from "../wire/write_response.js";
 import { allowedChannel, callerApp, pageScope, visibleChannels } from "./access.js";
 import { andThen } from "./at_once.js";
 import { type EntryResult, runBatch } from "./batch.js";
+import { CallRates } from "./call_rates.js";
 import { actingUser, type Caller, namedUser } from "./caller.js";
 import { Leases } from "./leases.js";
 import { Members, type Result } from "./members.js";
@@ -53,6 +54,7 @@ export class PresenceService {
   readonly #queries: Queries;
   readonly #leases: Leases;
   readonly #expiry: TokenExpiry;
+  readonly #rates: CallRates;
 
   constructor(private readonly options: PresenceServiceOptions) {
     const { engine, feed, clock, settings, onError } = options;
@@ -77,12 +79,26 @@ export class PresenceService {
       drainJitterMs: settings.drainJitterMs,
     });
     this.#queries = new Queries(engine);
-    this.#leases = new Leases({ engine, members: this.#members, leaseTtlMs: settings.leaseTtlMs });
+    this.#rates = new CallRates(settings.rates, clock);
+    this.#leases = new Leases({
+      engine,
+      members: this.#members,
+      rates: this.#rates,
+      leaseTtlMs: settings.leaseTtlMs,
+    });
   }
 
   /** How many streams are open here. */
   get openStreams(): number {
     return this.#streams.size;
+  }
+
+  /**
+   * A call has come, and its request is not yet decoded. To be asked first; throws RATE_LIMITED when its caller calls too
+   * often (S21), which is then all that the call has cost.
+   */
+  admit(caller: Caller, method: string): void {
+    this.#rates.call(caller, method);
   }
 
   /** S9, S11, S12, S14. */
@@ -92,6 +108,7 @@ export class PresenceService {
 
   /** S9, S11, S12, S14, for up to 1000 users, each with a result of its own, and each checked here. */
   async batchSetState(caller: Caller, { requests }: pb.BatchSetStateRequest): Promise<readonly EntryResult<Written>[]> {
+    this.#rates.batch(caller, requests.length);
     return runBatch(pb.SetStateRequestSchema, requests, (request) => this.#setState(caller, request));
   }
 
@@ -110,7 +127,7 @@ export class PresenceService {
 
   /** S10, S11. */
   async removeState(caller: Caller, request: pb.RemoveStateRequest): Promise<Written> {
-    const userId = actingUser(caller, request.userId);
+    const userId = this.#actingUser(caller, request.userId);
     const result = await this.#members.run(allowedChannel(caller, request.channel!, "write"), userId, {
       kind: "remove",
       keys: request.keys,
@@ -119,7 +136,8 @@ export class PresenceService {
   }
 
   /** S1 to S8, S15, S16: joins, and writes the channel's events to `sink` until it is closed. */
-  subscribe(caller: Caller, request: pb.SubscribePresenceRequest, sink: Sink): Promise<Subscription> {
+  async subscribe(caller: Caller, request: pb.SubscribePresenceRequest, sink: Sink): Promise<Subscription> {
+    this.#actingUser(caller, request.userId);
     return this.#subscriber.subscribe(caller, request, sink);
   }
 
@@ -155,6 +173,7 @@ export class PresenceService {
     caller: Caller,
     { requests }: pb.BatchJoinChannelRequest,
   ): Promise<readonly EntryResult<Joined>[]> {
+    this.#rates.batch(caller, requests.length);
     return runBatch(pb.JoinChannelRequestSchema, requests, (request) => this.#leases.join(caller, request));
   }
 
@@ -189,10 +208,11 @@ export class PresenceService {
   close(): void {
     this.#members.close();
     this.#expiry.close();
+    this.#rates.close();
   }
 
   #setState(caller: Caller, request: pb.SetStateRequest): MaybePromise<Written> {
-    const userId = actingUser(caller, request.userId);
+    const userId = this.#actingUser(caller, request.userId);
     const setting = this.#members.start(allowedChannel(caller, request.channel!, "write"), userId, {
       kind: "set",
       states: request.states,
@@ -200,6 +220,12 @@ export class PresenceService {
       expectedRevision: request.expectedRevision === undefined ? undefined : toRevision(request.expectedRevision),
     });
     return andThen(setting, written);
+  }
+
+  #actingUser(caller: Caller, requested: string): string {
+    const userId = actingUser(caller, requested);
+    this.#rates.actingFor(caller, userId);
+    return userId;
   }
 
   #endStream({ sessionId, attachment, why }: EndedSession): void {

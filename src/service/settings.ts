@@ -1,4 +1,5 @@
 import type { Rules } from "../channel/apply.js";
+import type { CallRateSettings } from "./call_rates.js";
 
 /** What the use cases depend on, apart from the rules of a channel. */
 export interface ServiceSettings {
@@ -11,6 +12,7 @@ export interface ServiceSettings {
   readonly leaveOnCancel: boolean;
   /** How long a stream may outlive its caller's token, in ms (S20). Default 0. */
   readonly streamTokenGraceMs: number;
+  readonly rates: CallRateSettings;
   /** Clients that are sent away come back after a random time up to this, in ms (S24). Default 5000. */
   readonly drainJitterMs: number;
 }

@@ -2,7 +2,7 @@ import { monitorEventLoopDelay } from "node:perf_hooks";
 import { startTestServer } from "./server.js";
 
 /*
- * A server in a process of its own, with settings as JSON in its first argument. Tells its parent its addresses, answers
+ * A server in a process of its own, that any number of calls may be made to, with settings as JSON in its first argument. Tells its parent its addresses, answers
  * "memory" with what is in use after a collection, "stall" with the longest hold-up of its event loop, and ends when
  * told "close".
  */
@@ -10,6 +10,8 @@ const delay = monitorEventLoopDelay({ resolution: 5 });
 delay.enable();
 const server = await startTestServer({
   metrics: { host: "127.0.0.1", port: 0 },
+  // Such a server is loaded on purpose.
+  rateLimit: 0,
   ...JSON.parse(process.argv[2] ?? "{}"),
 });
 

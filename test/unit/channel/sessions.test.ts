@@ -218,4 +218,17 @@ describe("channel: sessions", () => {
     assert.throws(() => bob.do(lease("one")), refused("TOO_MANY_CHANNELS"));
     bob.do(set({ mood: "fine" }));
   });
+
+  it("S21 refuses one session too many, and not the return of one that was lost", () => {
+    ann.rules = { ...RULES, limits: { ...RULES.limits, maxSessionsPerUser: 2 } };
+    ann.do(stream("one"));
+    ann.do(lease("two"));
+    const before = ann.member;
+    assert.throws(() => ann.do(stream("three")), { ...refused("TOO_MANY_SESSIONS"), metadata: { limit: "2" } });
+    assert.throws(() => ann.do(lease("three")), refused("TOO_MANY_SESSIONS"));
+    assert.equal(ann.member, before);
+    ann.do(stream("four", { resume: "one" }));
+    ann.rules = { ...ann.rules, sameUser: "single" };
+    ann.do(stream("five"));
+  });
 });

@@ -14,6 +14,7 @@ describe("model: limits", () => {
       maxStateBytes: 16 * 1024,
       maxPendingPairs: 100,
       maxChannelsPerUser: 100,
+      maxSessionsPerUser: 32,
     });
   });
 

@@ -41,7 +41,7 @@ for (const [name, open] of WAYS) {
 
     beforeEach(async () => {
       server = new Server();
-      connections = new Connections(server);
+      connections = new Connections(server, 0);
       const subscribePresence = (incoming: Call): void => {
         const peer = incoming.getPeer();
         call = incoming;

@@ -62,6 +62,13 @@ describe("server: settings", () => {
       maxStateBytes: 16_384,
       maxPendingPairs: 100,
       maxChannelsPerUser: 100,
+      maxSessionsPerUser: 32,
+      maxConnectionsPerAddress: 0,
+      maxStreamsPerConnection: 2000,
+      requestTimeout: 10_000,
+      maxUnfinishedBytes: 67_108_864,
+      rateLimit: 20,
+      rateBurst: 40,
       maxRequestBytes: 65_536,
       maxBatchBytes: 1_048_576,
     });
@@ -247,6 +254,12 @@ describe("server: settings", () => {
       () => checkSettings(overlapping),
       refused(/--keepalive-timeout 1001ms is longer than --keepalive 1000ms/),
     );
+    assert.throws(
+      () => checkSettings(settings({ rateLimit: 1, rateBurst: 601 })),
+      refused(/--rate-burst 601 takes longer than 600 s to come back at --rate-limit 1: raise the one or lower/),
+    );
+    checkSettings(settings({ rateLimit: 1, rateBurst: 600 }));
+    checkSettings(settings({ rateLimit: 0, rateBurst: 1_000_000 }));
     checkSettings(settings({ keepalive: 1000, keepaliveTimeout: 1000, maxStateBytes: 2048, maxRequestBytes: 2048 }));
   });
 });

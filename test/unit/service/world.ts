@@ -94,6 +94,7 @@ export class World {
         leaseTtlMs: 30_000,
         leaveOnCancel: true,
         streamTokenGraceMs: 0,
+        rates: { rateLimit: 0, rateBurst: 40 },
         drainJitterMs: 5000,
         ...settings,
       },

@@ -1,0 +1,112 @@
+import { constants, type ServerHttp2Stream } from "node:http2";
+import { type ServerInterceptingCall, type ServerInterceptor, status } from "@grpc/grpc-js";
+import type { Clock, Timer } from "../time/clock.js";
+import { http2StreamBelow } from "./http2_stream.js";
+
+/** How much waits for requests that have begun and not ended. */
+export interface UnfinishedRequestsOptions {
+  readonly clock: Clock;
+  /** How long a request may take from its headers to its end, in ms. Default 10000. */
+  readonly timeoutMs: number;
+  /** Bytes of all unfinished requests together; beyond it the oldest are ended. Default 64 MiB. */
+  readonly maxBytes: number;
+  /** A request of this method was ended before it was whole. */
+  readonly onCut: (method: string) => void;
+}
+
+/** A request that has begun. */
+interface Unfinished {
+  readonly since: number;
+  readonly isEndless: boolean;
+  bytes: number;
+  cut(code: status, details: string): void;
+}
+
+/**
+ * Sees to it that requests come to their end. Before a handler hears of a call grpc-js keeps what has arrived of it, for
+ * as long as the client likes: a few connections with streams that never end would fill the memory.
+ *
+ * Whoever is honest is done in a moment, so it is the oldest that have to go.
+ */
+export class UnfinishedRequests {
+  /** The oldest first. */
+  readonly #requests = new Set<Unfinished>();
+  #bytes = 0;
+  #timer: Timer | undefined;
+
+  constructor(private readonly options: UnfinishedRequestsOptions) {}
+
+  /** Bytes that have arrived of requests that have not ended. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Looks on as a call begins, and leaves it as it is. */
+  readonly interceptor: ServerInterceptor = (method, call) => {
+    const stream = http2StreamBelow(call);
+    if (stream) {
+      const cut = (code: status, details: string): void => {
+        call.sendStatus({ code, details });
+        stream.close(constants.NGHTTP2_NO_ERROR);
+        this.options.onCut(method.path.slice(method.path.lastIndexOf("/") + 1));
+      };
+      this.#watch(stream, method.requestStream, cut);
+    }
+    // As it came: wrapping it would cost each call, and what it is wrapped in has no more to it than what it is.
+    return call as ServerInterceptingCall;
+  };
+
+  /** Stops watching. */
+  close(): void {
+    this.#timer?.cancel();
+    this.#requests.clear();
+  }
+
+  /** `isEndless`: the client may go on for as long as it likes, as it asks for one thing after the other. */
+  #watch(stream: ServerHttp2Stream, isEndless: boolean, cut: Unfinished["cut"]): void {
+    const request: Unfinished = { since: this.options.clock.now().tick, isEndless, bytes: 0, cut };
+    this.#requests.add(request);
+    this.#timer ??= this.options.clock.setTimer(this.options.timeoutMs, () => this.#cutLate());
+    stream.on("data", ({ length }: Buffer) => {
+      if (!this.#requests.has(request)) return;
+      request.bytes += length;
+      this.#bytes += length;
+      if (this.#bytes > this.options.maxBytes) this.#cutOldest();
+    });
+    const ended = (): void => this.#forget(request);
+    stream.once("end", ended);
+    stream.once("close", ended);
+  }
+
+  #forget(request: Unfinished): void {
+    if (this.#requests.delete(request)) this.#bytes -= request.bytes;
+  }
+
+  #cut(request: Unfinished, code: status, details: string): void {
+    this.#forget(request);
+    request.cut(code, details);
+  }
+
+  #cutOldest(): void {
+    for (const request of this.#requests) {
+      if (this.#bytes <= this.options.maxBytes) return;
+      if (request.bytes > 0)
+        this.#cut(request, status.RESOURCE_EXHAUSTED, "too many requests do not come to their end");
+    }
+  }
+
+  #cutLate(): void {
+    const { clock, timeoutMs } = this.options;
+    const now = clock.now().tick;
+    this.#timer = undefined;
+    for (const request of this.#requests) {
+      if (request.isEndless) continue;
+      const leftMs = request.since + timeoutMs - now;
+      if (leftMs > 0) {
+        this.#timer = clock.setTimer(leftMs, () => this.#cutLate());
+        return;
+      }
+      this.#cut(request, status.DEADLINE_EXCEEDED, `the request did not arrive within ${timeoutMs} ms`);
+    }
+  }
+}

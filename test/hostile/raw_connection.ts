@@ -1,0 +1,129 @@
+import { once } from "node:events";
+import { connect, type Socket } from "node:net";
+
+/** The frames of HTTP/2 that attacks are made of (RFC 9113, 6). */
+export const FRAME = { DATA: 0, HEADERS: 1, RST_STREAM: 3, SETTINGS: 4, PING: 6, GOAWAY: 7, CONTINUATION: 9 } as const;
+
+/** Their flags. */
+export const FLAG = { ACK: 1, END_STREAM: 1, END_HEADERS: 4 } as const;
+
+const PREFACE = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/** One frame. */
+export function frame(type: number, flags: number, stream: number, payload: Uint8Array = Buffer.alloc(0)): Buffer {
+  const head = Buffer.alloc(9);
+  head.writeUIntBE(payload.length, 0, 3);
+  head.writeUInt8(type, 3);
+  head.writeUInt8(flags, 4);
+  head.writeUInt32BE(stream, 5);
+  return Buffer.concat([head, payload]);
+}
+
+/** Header fields as HPACK has them, none of them indexed (RFC 7541, 6.2.2). */
+export function headerBlock(fields: Readonly<Record<string, string>>): Buffer {
+  const parts = Object.entries(fields).flatMap(([name, value]) => [Buffer.from([0]), text(name), text(value)]);
+  return Buffer.concat(parts);
+}
+
+function text(value: string): Buffer {
+  const bytes = Buffer.from(value);
+  if (bytes.length < 127) return Buffer.concat([Buffer.from([bytes.length]), bytes]);
+  const length = [127];
+  let rest = bytes.length - 127;
+  for (; rest >= 128; rest >>= 7) length.push((rest & 127) | 128);
+  return Buffer.concat([Buffer.from([...length, rest]), bytes]);
+}
+
+/** The fields that every call of a method begins with. */
+export function callHeaders(method: string, more: Readonly<Record<string, string>> = {}): Buffer {
+  return headerBlock({
+    ":method": "POST",
+    ":scheme": "http",
+    ":path": `/presence.v1.PresenceService/${method}`,
+    ":authority": "localhost",
+    "content-type": "application/grpc",
+    te: "trailers",
+    ...more,
+  });
+}
+
+/** A TCP connection over which anything may be said. */
+export class RawConnection {
+  /** What the server ended it with, if it said so: GOAWAY's error code. */
+  goawayCode: number | undefined;
+  readonly #closed: Promise<void>;
+  #read = Buffer.alloc(0);
+
+  private constructor(
+    private readonly socket: Socket,
+    answersPings: boolean,
+  ) {
+    socket.on("error", () => {});
+    this.#closed = new Promise((resolve) => socket.once("close", () => resolve()));
+    socket.on("data", (chunk) => {
+      this.#read = Buffer.concat([this.#read, chunk]);
+      this.#frames(answersPings);
+    });
+  }
+
+  /** Opens one; it has said nothing yet. */
+  static async open(address: string, { answersPings = true } = {}): Promise<RawConnection> {
+    const port = Number(address.slice(address.lastIndexOf(":") + 1));
+    const socket = connect({ host: "127.0.0.1", port, noDelay: true });
+    const connection = new RawConnection(socket, answersPings);
+    await once(socket, "connect");
+    return connection;
+  }
+
+  /** Says hello as a client should, with these settings. */
+  greet(settings: Uint8Array = Buffer.alloc(0)): this {
+    return this.send(Buffer.from(PREFACE), frame(FRAME.SETTINGS, 0, 0, settings));
+  }
+
+  /** Whether the server has closed it, or said that it hears no more (GOAWAY). */
+  get isClosed(): boolean {
+    return this.goawayCode !== undefined || this.socket.destroyed || this.socket.readableEnded;
+  }
+
+  /** Reads nothing from now on. */
+  stopReading(): this {
+    this.socket.pause();
+    return this;
+  }
+
+  send(...bytes: Uint8Array[]): this {
+    if (!this.isClosed) this.socket.write(Buffer.concat(bytes));
+    return this;
+  }
+
+  /** Sends, and waits while the server does not take it; false when the connection is over. */
+  async push(...bytes: Uint8Array[]): Promise<boolean> {
+    if (this.isClosed) return false;
+    const taken = this.socket.write(Buffer.concat(bytes));
+    if (taken) await new Promise((resolve) => setImmediate(resolve));
+    else await Promise.race([new Promise((resolve) => this.socket.once("drain", resolve)), this.#closed]);
+    return !this.isClosed;
+  }
+
+  /** Resolves when the server has closed it. */
+  async closed(): Promise<void> {
+    await this.#closed;
+  }
+
+  destroy(): void {
+    this.socket.destroy();
+  }
+
+  #frames(answersPings: boolean): void {
+    while (this.#read.length >= 9 && this.#read.length >= 9 + this.#read.readUIntBE(0, 3)) {
+      const end = 9 + this.#read.readUIntBE(0, 3);
+      const type = this.#read.readUInt8(3);
+      const isAnswer = (this.#read.readUInt8(4) & FLAG.ACK) !== 0;
+      const payload = this.#read.subarray(9, end);
+      if (type === FRAME.GOAWAY) this.goawayCode = payload.readUInt32BE(4);
+      if (answersPings && type === FRAME.PING && !isAnswer) this.send(frame(FRAME.PING, FLAG.ACK, 0, payload));
+      if (answersPings && type === FRAME.SETTINGS && !isAnswer) this.send(frame(FRAME.SETTINGS, FLAG.ACK, 0));
+      this.#read = this.#read.subarray(end);
+    }
+  }
+}

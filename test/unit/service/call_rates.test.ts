@@ -1,0 +1,182 @@
+import assert from "node:assert/strict";
+import { create } from "@bufbuild/protobuf";
+import * as pb from "../../../gen/presence/v1/presence_service_pb.js";
+import type { PresenceError } from "../../../src/model/errors.js";
+import { CallRates } from "../../../src/service/call_rates.js";
+import { ManualClock } from "../../support/manual_clock.js";
+import { ROOM, refusal, World } from "./world.js";
+
+const NOBODY = { userId: undefined };
+const ANN = { userId: "ann" };
+
+function ratesOf(rateLimit: number, rateBurst: number): CallRates {
+  return new CallRates({ rateLimit, rateBurst }, new ManualClock());
+}
+
+/** How many of these go through before one is refused; 1000 are enough. */
+function until(refused: () => void): number {
+  for (let i = 0; i < 1000; i++) {
+    try {
+      refused();
+    } catch (error) {
+      assert.equal((error as PresenceError).reason, "RATE_LIMITED");
+      return i;
+    }
+  }
+  return Number.POSITIVE_INFINITY;
+}
+
+describe("service: who pays for calls (S21)", () => {
+  it("a caller with a name pays for its calls, and not again for whom it acts", () => {
+    const rates = ratesOf(20, 4);
+    assert.equal(
+      until(() => {
+        rates.call(ANN, "SetState");
+        rates.actingFor(ANN, "ann");
+      }),
+      4,
+    );
+    assert.equal(
+      until(() => rates.call({ userId: "bob" }, "SetState")),
+      4,
+    );
+  });
+
+  it("for a caller without a name the users pay in whose name it calls", () => {
+    const rates = ratesOf(20, 4);
+    assert.equal(
+      until(() => rates.call(NOBODY, "GetState")),
+      Number.POSITIVE_INFINITY,
+    );
+    assert.equal(
+      until(() => rates.actingFor(NOBODY, "ann")),
+      4,
+    );
+    rates.actingFor(NOBODY, "bob");
+  });
+
+  it("a batch and a heartbeat are not paid for at the door, but nobody gets in who has nothing left", () => {
+    const rates = ratesOf(20, 10);
+    assert.equal(
+      until(() => rates.call(ANN, "Heartbeat")),
+      Number.POSITIVE_INFINITY,
+    );
+    rates.renewals(ANN, 51);
+    rates.batch(ANN, 8);
+    for (const method of ["Heartbeat", "BatchSetState", "BatchJoinChannel"])
+      assert.equal(
+        until(() => rates.call(ANN, method)),
+        0,
+      );
+  });
+
+  it("a batch that carries more than a full bucket costs a full bucket", () => {
+    const rates = ratesOf(20, 10);
+    rates.batch(ANN, 1000);
+    assert.equal(
+      until(() => rates.call(ANN, "SetState")),
+      0,
+    );
+  });
+
+  it("a back end's heartbeats of others' leases are free", () => {
+    const rates = ratesOf(1, 1);
+    assert.equal(
+      until(() => rates.renewals(NOBODY, 1000)),
+      Number.POSITIVE_INFINITY,
+    );
+  });
+
+  it("0 turns it off", () => {
+    const rates = ratesOf(0, 1);
+    for (const caller of [ANN, NOBODY]) {
+      assert.equal(
+        until(() => {
+          rates.call(caller, "SetState");
+          rates.actingFor(caller, "ann");
+          rates.batch(caller, 1000);
+          rates.renewals(caller, 1000);
+        }),
+        Number.POSITIVE_INFINITY,
+      );
+    }
+  });
+
+  it("S22 says what is allowed, and when to come back", () => {
+    const rates = ratesOf(3, 1);
+    rates.call(ANN, "SetState");
+    assert.throws(
+      () => rates.call(ANN, "SetState"),
+      (error: PresenceError) => {
+        assert.equal(error.message, "too many calls: allowed are 3 calls a second and user, 1 at once");
+        assert.deepEqual(error.metadata, { limit: "3", burst: "1" });
+        assert.equal(error.retryAfterMs, 334);
+        return true;
+      },
+    );
+  });
+});
+
+describe("service: calls too many (S21, S22)", () => {
+  const limited = () => new World({ settings: { rates: { rateLimit: 20, rateBurst: 2 } } });
+
+  it("change nothing, and the user may go on as soon as it was told", async () => {
+    const world = limited();
+    const listener = await world.listen();
+    const set = (value: string) =>
+      world.service.setState(
+        NOBODY,
+        create(pb.SetStateRequestSchema, { channel: ROOM, userId: "ann", states: { a: value } }),
+      );
+    await world.service.joinChannel(NOBODY, create(pb.JoinChannelRequestSchema, { channel: ROOM, userId: "ann" }));
+    await set("1");
+    await world.settle();
+    listener.told();
+    const { retryAfterMs } = await refusal("RATE_LIMITED", () => set("2"));
+    assert.equal(retryAfterMs, 50);
+    await world.settle();
+    assert.deepEqual(listener.told(), []);
+    assert.deepEqual(await world.get("ann"), { a: "1" });
+    await world.pass(50);
+    await set("3");
+    assert.deepEqual(await world.get("ann"), { a: "3" });
+  });
+
+  it("count against the users of a nameless caller's writes, joins, leaves and streams", async () => {
+    for (const what of ["setState", "removeState", "joinChannel", "leaveChannel", "subscribe"]) {
+      const world = limited();
+      const request = { channel: ROOM, userId: "ann" };
+      const join = () => world.service.joinChannel(NOBODY, create(pb.JoinChannelRequestSchema, request));
+      const calls: Record<string, () => Promise<unknown>> = {
+        setState: () => world.service.setState(NOBODY, create(pb.SetStateRequestSchema, request)),
+        removeState: () => world.service.removeState(NOBODY, create(pb.RemoveStateRequestSchema, request)),
+        joinChannel: join,
+        leaveChannel: () => world.service.leaveChannel(NOBODY, create(pb.LeaveChannelRequestSchema, request)),
+        subscribe: () =>
+          world.service.subscribe(NOBODY, create(pb.SubscribePresenceRequestSchema, request), {} as never),
+      };
+      await join();
+      await join();
+      await refusal("RATE_LIMITED", calls[what]!);
+    }
+  });
+
+  it("in a batch are refused by themselves for a back end, and all together for one user", async () => {
+    const world = limited();
+    const batch = (userIds: string[]) =>
+      create(pb.BatchJoinChannelRequestSchema, { requests: userIds.map((userId) => ({ channel: ROOM, userId })) });
+    const results = await world.service.batchJoinChannel(NOBODY, batch(["ann", "ann", "ann", "bob"]));
+    assert.deepEqual(
+      results.map((result) => ("done" in result ? "done" : (result.failed as PresenceError).reason)),
+      ["done", "done", "RATE_LIMITED", "done"],
+    );
+    await refusal("RATE_LIMITED", () => world.service.batchJoinChannel(ANN, batch(["ann", "ann"])));
+    await world.pass(100);
+    const own = await world.service.batchJoinChannel(ANN, batch(["ann", "ann", "ann"]));
+    assert.deepEqual(
+      own.map((result) => "done" in result),
+      [true, true, true],
+    );
+    await refusal("RATE_LIMITED", async () => world.service.admit(ANN, "SetState"));
+  });
+});

@@ -1,0 +1,89 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { RateLimiter } from "../../../src/service/rate_limiter.js";
+import { ManualClock } from "../../support/manual_clock.js";
+import { property } from "../../support/property.js";
+
+function limiterOf(perSecond: number, burst: number) {
+  const clock = new ManualClock({ tick: 12_345 });
+  return { clock, limiter: new RateLimiter({ clock, perSecond, burst }) };
+}
+
+describe("service: rate limiter (S21)", () => {
+  it("lets a burst through, then as many as come back", () => {
+    const { clock, limiter } = limiterOf(20, 40);
+    for (let i = 0; i < 40; i++) assert.equal(limiter.take("ann"), 0, `${i}`);
+    assert.equal(limiter.take("ann"), 50);
+    assert.equal(limiter.take("bob"), 0);
+    clock.advance(49);
+    assert.equal(limiter.take("ann"), 1);
+    clock.advance(1);
+    assert.equal(limiter.take("ann"), 0);
+    assert.equal(limiter.take("ann"), 50);
+  });
+
+  it("takes all or none, and never asks for more than a bucket holds", () => {
+    const { clock, limiter } = limiterOf(10, 5);
+    assert.equal(limiter.take("ann", 3), 0);
+    assert.equal(limiter.take("ann", 3), 100);
+    assert.equal(limiter.take("ann", 2), 0);
+    assert.equal(limiter.take("ann", 1000), 500);
+    clock.advance(500);
+    assert.equal(limiter.take("ann", 1000), 0);
+  });
+
+  it("looks without taking", () => {
+    const { limiter } = limiterOf(10, 1);
+    for (let i = 0; i < 3; i++) assert.equal(limiter.wait("ann"), 0);
+    assert.equal(limiter.size, 0);
+    limiter.take("ann");
+    assert.equal(limiter.wait("ann"), 100);
+  });
+
+  it("forgets a bucket that is full again, and leaves no timer behind (S23)", () => {
+    const { clock, limiter } = limiterOf(20, 40);
+    for (let i = 0; i < 10_000; i++) limiter.take(`user ${i}`);
+    assert.equal(limiter.size, 10_000);
+    clock.advance(2000);
+    limiter.take("user 1");
+    clock.advance(2000);
+    assert.equal(limiter.size, 1);
+    clock.advance(2000);
+    assert.deepEqual([limiter.size, clock.pending], [0, 0]);
+    limiter.take("ann");
+    limiter.close();
+    assert.deepEqual([limiter.size, clock.pending], [0, 0]);
+  });
+
+  const step = fc.oneof(
+    fc.record({ name: fc.constantFrom("ann", "bob"), tokens: fc.integer({ min: 1, max: 8 }) }),
+    fc.record({ passes: fc.integer({ min: 1, max: 900 }) }),
+  );
+
+  property(
+    "is a token bucket per name, whatever is forgotten meanwhile",
+    [fc.integer({ min: 1, max: 50 }), fc.integer({ min: 1, max: 6 }), fc.array(step, { maxLength: 60 })],
+    (perSecond, burst, steps) => {
+      const { clock, limiter } = limiterOf(perSecond, burst);
+      const tokens: Record<string, number> = { ann: burst, bob: burst };
+      for (const one of steps) {
+        if ("passes" in one) {
+          clock.advance(one.passes);
+          for (const name of Object.keys(tokens)) {
+            tokens[name] = Math.min(burst, tokens[name]! + (one.passes * perSecond) / 1000);
+          }
+          continue;
+        }
+        const wanted = Math.min(one.tokens, burst);
+        const missing = wanted - tokens[one.name]!;
+        const waitMs = limiter.take(one.name, one.tokens);
+        if (missing > 1e-6) assert.equal(waitMs, Math.ceil((missing * 1000) / perSecond - 1e-6));
+        else {
+          assert.equal(waitMs, 0);
+          tokens[one.name]! -= wanted;
+        }
+      }
+    },
+    { runs: 500 },
+  );
+});
