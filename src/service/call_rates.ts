@@ -25,8 +25,9 @@ const CARRIERS: ReadonlySet<string> = new Set(["BatchSetState", "BatchJoinChanne
 /**
  * Who pays for a call, and how much (S21).
  *
- * A caller with a name pays for its own calls, before their requests are decoded. For one without a name, a trusted back
- * end, each user pays for what is done in its name; what is done in nobody's (queries, heartbeats, feeds) is free.
+ * A caller with a name pays for its own calls, before their requests are decoded. For a back end, which is a trusted
+ * caller without a name or one whose token lets it act for others, each user pays for what is done in its name; what is
+ * done in nobody's (queries, heartbeats, feeds) is free.
  *
  * All but `close` throw RATE_LIMITED, with the time until the call would be let in; then nothing was taken.
  */
@@ -45,24 +46,24 @@ export class CallRates {
 
   /** A call has come, of which no more is known than who makes it. Of one that carries many, the rest is asked for later. */
   call(caller: Caller, method: string): void {
-    if (!this.#limiter || caller.userId === undefined) return;
-    const user = userKey(callerApp(caller), caller.userId);
+    if (!this.#limiter || isBackEnd(caller)) return;
+    const user = userKey(callerApp(caller), caller.userId!);
     this.#refuseFor(CARRIERS.has(method) ? this.#limiter.wait(user) : this.#limiter.take(user));
   }
 
   /** A batch carries so many calls: let in as a whole or not at all, and never dearer than a full bucket. */
   batch(caller: Caller, entries: number): void {
-    if (caller.userId !== undefined) this.#take(caller, caller.userId, entries);
+    if (!isBackEnd(caller)) this.#take(caller, caller.userId!, entries);
   }
 
   /** A heartbeat carries so many renewals. */
   renewals(caller: Caller, count: number): void {
-    if (caller.userId !== undefined) this.#take(caller, caller.userId, Math.ceil(count / RENEWALS_PER_CALL));
+    if (!isBackEnd(caller)) this.#take(caller, caller.userId!, Math.ceil(count / RENEWALS_PER_CALL));
   }
 
   /** A call, or an entry of a batch, is about to be carried out for this user. */
   actingFor(caller: Caller, userId: string): void {
-    if (caller.userId === undefined) this.#take(caller, userId, 1);
+    if (isBackEnd(caller)) this.#take(caller, userId, 1);
   }
 
   /** Forgets everything. */
@@ -85,6 +86,10 @@ export class CallRates {
     }
     throw refusal;
   }
+}
+
+function isBackEnd({ userId, grant }: Caller): boolean {
+  return userId === undefined || (grant !== undefined && grant.actAs.length > 0);
 }
 
 function refusalOf({ rateLimit, rateBurst }: CallRateSettings, retryAfterMs: number): PresenceError {

@@ -4,6 +4,7 @@ import * as pb from "../../../gen/presence/v1/presence_service_pb.js";
 import type { PresenceError } from "../../../src/model/errors.js";
 import { CallRates } from "../../../src/service/call_rates.js";
 import { ManualClock } from "../../support/manual_clock.js";
+import { authenticated } from "./callers.js";
 import { ROOM, refusal, World } from "./world.js";
 
 const NOBODY = { userId: undefined };
@@ -84,6 +85,27 @@ describe("service: who pays for calls (S21)", () => {
     assert.equal(
       until(() => rates.renewals(NOBODY, 1000)),
       Number.POSITIVE_INFINITY,
+    );
+  });
+
+  it("one whose token lets it act for others is a back end; users of one id in two apps are two", () => {
+    const rates = ratesOf(20, 4);
+    const ofApp = (app: string) => authenticated("back end", { app, actAs: ["*"] });
+    for (let i = 0; i < 50; i++) rates.renewals(ofApp("chat"), 1000);
+    for (const app of ["chat", "game"])
+      assert.equal(
+        until(() => rates.actingFor(ofApp(app), "ann")),
+        4,
+        app,
+      );
+    assert.equal(
+      until(() => rates.call(authenticated("ann", { app: "chat" }), "SetState")),
+      0,
+      "the same user's",
+    );
+    assert.equal(
+      until(() => rates.call(authenticated("ann", { app: "other" }), "SetState")),
+      4,
     );
   });
 
