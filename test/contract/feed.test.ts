@@ -30,7 +30,7 @@ describe("the feed for back ends", () => {
 
   async function start(settings: Partial<ServerSettings> = {}): Promise<void> {
     // Some of these load the server on purpose.
-    server = await startTestServer({ rateLimit: 0, ...settings });
+    server = await startTestServer(settings);
     [others, inboxes] = [[], []];
     presence = createPresenceClient({ address: server.address, userId: "back end" });
   }

@@ -15,7 +15,7 @@ describe("calls too many, over a connection (S21)", () => {
 
   beforeEach(async () => {
     clock = new ManualClock();
-    server = await startTestServer({}, { clock });
+    server = await startTestServer({ rateLimit: 20 }, { clock });
   });
 
   afterEach(async () => {

@@ -91,7 +91,7 @@ describe("fuzzing (S22)", function () {
 
   before(async () => {
     // Time stands still, so that nothing changes by itself.
-    server = await startTestServer({ rateLimit: 0, drainTime: 0 }, { clock });
+    server = await startTestServer({ drainTime: 0 }, { clock });
     honest = connect(server.address);
     session = connectHttp2(`http://${server.address}`);
     await honest.client.joinChannel({ channel: message("kept"), userId: "kept", initialStates: { a: "1" } });

@@ -11,7 +11,6 @@ delay.enable();
 const server = await startTestServer({
   metrics: { host: "127.0.0.1", port: 0 },
   // Such a server is loaded on purpose.
-  rateLimit: 0,
   ...JSON.parse(process.argv[2] ?? "{}"),
 });
 
