@@ -29,7 +29,7 @@ function flagsFrom(argv: string[]): Flags {
   const names = SHAPES.map((shape) => shape.name);
   return new Command("npm run bench --")
     .description("Measures rollcall against other ways to tell many readers of a change. See bench/README.md.")
-    .option("--quick", "the whole way in under a minute: one run, short samples, smaller shapes; figures are rough")
+    .option("--quick", "most of it in under a minute: one run, short samples, smaller shapes; figures are rough")
     .addOption(new Option("--only <shape...>", "run these shapes alone").choices(names))
     .option(
       "--runs <n>",
@@ -52,7 +52,9 @@ async function main(): Promise<void> {
   const flags = flagsFrom(process.argv);
   const scale = flags.quick ? QUICK : FULL;
   const runs = flags.runs ?? (flags.quick ? 1 : FULL_RUNS);
-  const shapes = SHAPES.filter((shape) => flags.only === undefined || flags.only.includes(shape.name));
+  const shapes = SHAPES.filter(({ name, quick }) =>
+    flags.only ? flags.only.includes(name) : !flags.quick || quick.length > 0,
+  );
   const out = flags.out ?? (flags.quick || flags.only ? undefined : PAGE);
   if (flags.cpuProf !== undefined) mkdirSync(flags.cpuProf, { recursive: true });
 

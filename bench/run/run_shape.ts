@@ -6,7 +6,7 @@ import { SUBJECTS, type SubjectName } from "./subject.js";
 
 /** The subjects of a shape that can be run here, at this scale. */
 export function subjectsOf(shape: Shape, quick: boolean): readonly SubjectName[] {
-  const wanted = quick ? shape.quick : shape.subjects;
+  const wanted = quick && shape.quick.length > 0 ? shape.quick : shape.subjects;
   return wanted.filter((name) => SUBJECTS[name].missing() === undefined);
 }
 

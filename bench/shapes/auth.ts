@@ -20,7 +20,7 @@ export const AUTH: Shape = {
     "(HS256, verified once, then remembered; with rights in five patterns and one to act for others), and to one that " +
     "believes its callers, in turn.",
   subjects: ["rollcall"],
-  quick: ["rollcall"],
+  quick: [],
   columns: [
     { key: "trusted", heading: "CPU µs / call, without", digits: 1 },
     { key: "token", heading: "CPU µs / call, with a token", digits: 1 },

@@ -17,7 +17,7 @@ export const COUNT_ONLY: Shape = {
   about: (scale) =>
     `${calls(scale)} calls, ten at a time, in ${TURNS} turns, to a channel of ${many(scale)} users and to one of ${FEW}.`,
   subjects: ["rollcall"],
-  quick: ["rollcall"],
+  quick: [],
   columns: [
     { key: "few", heading: `CPU µs / call, ${FEW} users`, digits: 1 },
     { key: "many", heading: "CPU µs / call, 50,000 users", digits: 1 },

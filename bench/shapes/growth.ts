@@ -14,7 +14,7 @@ export const GROWTH: Shape = {
     `twice ${half(scale)} users without state join one channel, ${PER_SECOND} begun in a second. Memory after a full collection, ` +
     "less what it was before, per user; the lease with its deadline and its session is in it.",
   subjects: ["rollcall"],
-  quick: ["rollcall"],
+  quick: [],
   columns: [
     { key: "bytes", heading: "bytes / user", digits: 0 },
     { key: "first", heading: "first half", digits: 0 },

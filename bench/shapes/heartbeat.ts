@@ -22,7 +22,7 @@ export const HEARTBEAT: Shape = {
     `${leases(scale)} leases in ${CHANNELS} channels that live ${(3 * EVERY_MS) / 1000} s, renewed every ${EVERY_MS / 1000} s, 1000 to a call, one call after the ` +
     `other. The share of a core is what ${HELD} leases would take that are renewed every ${PERIOD_SECONDS} s.`,
   subjects: ["rollcall"],
-  quick: ["rollcall"],
+  quick: [],
   columns: [
     { key: "micros", heading: "CPU µs / renewal", digits: 2 },
     { key: "share", heading: "% of a core", digits: 2 },

@@ -32,7 +32,7 @@ export interface Shape {
   /** What happens in it, for the page. */
   about(scale: Scale): string;
   subjects: readonly SubjectName[];
-  /** Those of them that a quick run has time for. */
+  /** Those of them that a quick run has time for; none: only when the shape is asked for by its name. */
   quick: readonly SubjectName[];
   columns: readonly Column[];
   targets: readonly Target[];
