@@ -67,15 +67,18 @@ export class UnfinishedRequests {
     const request: Unfinished = { since: this.options.clock.now().tick, isEndless, bytes: 0, cut };
     this.#requests.add(request);
     this.#timer ??= this.options.clock.setTimer(this.options.timeoutMs, () => this.#cutLate());
-    stream.on("data", ({ length }: Buffer) => {
+    const onData = ({ length }: Buffer): void => {
       if (!this.#requests.has(request)) return;
       request.bytes += length;
       this.#bytes += length;
       if (this.#bytes > this.options.maxBytes) this.#cutOldest();
-    });
-    const ended = (): void => this.#forget(request);
-    stream.once("end", ended);
-    stream.once("close", ended);
+    };
+    // The answer may go on for hours: nothing of this is to stay with it.
+    const ended = (): void => {
+      stream.off("data", onData).off("end", ended).off("close", ended);
+      this.#forget(request);
+    };
+    stream.on("data", onData).on("end", ended).on("close", ended);
   }
 
   #forget(request: Unfinished): void {
