@@ -1,8 +1,7 @@
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import type { Status } from "../../gen/google/rpc/status_pb.js";
-import type { JoinChannelResponse, SetStateResponse } from "../../gen/presence/v1/presence_service_pb.js";
 import type { Connection } from "./connection.js";
-import { channelMessageOf, positionOf, userStateOf } from "./from_wire.js";
+import { channelMessageOf, leaseOf, stateResultOf } from "./from_wire.js";
 import { type PresenceError, presenceErrorOfStatus } from "./presence_error.js";
 import type { ChannelId, Lease, StateResult } from "./types.js";
 
@@ -46,13 +45,7 @@ export async function joinMany(
     return { channel: channelMessageOf(channel), userId, initialStates: { ...initialStates }, ttl };
   });
   const { results } = await rpc.batchJoinChannel({ requests }, { signal });
-  return results.map(({ result }) =>
-    resultOf(result, ({ sessionId, state, position }: JoinChannelResponse) => ({
-      sessionId,
-      state: userStateOf(state),
-      position: positionOf(position),
-    })),
-  );
+  return results.map(({ result }) => resultOf(result, leaseOf));
 }
 
 /** Changes the states of many users in one call; the results are in the order of the entries. */
@@ -66,13 +59,7 @@ export async function setStates(
     return { channel: channelMessageOf(channel), userId, states: { ...states }, replace, expectedRevision };
   });
   const { results } = await rpc.batchSetState({ requests }, { signal });
-  return results.map(({ result }) =>
-    resultOf(result, ({ state, pending, position }: SetStateResponse) => ({
-      state: userStateOf(state),
-      pending,
-      position: positionOf(position),
-    })),
-  );
+  return results.map(({ result }) => resultOf(result, stateResultOf));
 }
 
 type Answer<Response> =

@@ -5,7 +5,12 @@ import type {
   UserState as UserStateMessage,
 } from "../../gen/presence/v1/presence_pb.js";
 import { ChannelType as ChannelTypeNumber } from "../../gen/presence/v1/presence_pb.js";
-import type { ChannelId, Position, UserState } from "./types.js";
+import type {
+  JoinChannelResponse,
+  RemoveStateResponse,
+  SetStateResponse,
+} from "../../gen/presence/v1/presence_service_pb.js";
+import type { ChannelId, Lease, Position, StateResult, UserState } from "./types.js";
 
 /** The public form of a state; a message that is missing reads as one with nothing in it, as protobuf has it. */
 export function userStateOf(message: UserStateMessage | undefined): UserState {
@@ -16,6 +21,16 @@ export function userStateOf(message: UserStateMessage | undefined): UserState {
     ...(message?.updateTime && { updateTime: timestampDate(message.updateTime) }),
     ...(message?.joinTime && { joinTime: timestampDate(message.joinTime) }),
   };
+}
+
+/** The public form of the answer to a change of a state. */
+export function stateResultOf({ state, pending, position }: SetStateResponse | RemoveStateResponse): StateResult {
+  return { state: userStateOf(state), pending, position: positionOf(position) };
+}
+
+/** The public form of the answer to a join by a lease. */
+export function leaseOf({ sessionId, state, position }: JoinChannelResponse): Lease {
+  return { sessionId, state: userStateOf(state), position: positionOf(position) };
 }
 
 /** The public form of a position; a missing one is the start of a history without a name. */

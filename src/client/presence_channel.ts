@@ -1,7 +1,6 @@
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
-import type { RemoveStateResponse, SetStateResponse } from "../../gen/presence/v1/presence_service_pb.js";
 import type { Connection } from "./connection.js";
-import { channelMessageOf, positionOf, userStateOf } from "./from_wire.js";
+import { channelMessageOf, leaseOf, positionOf, stateResultOf, userStateOf } from "./from_wire.js";
 import { pagesOf } from "./pages.js";
 import { PresenceError } from "./presence_error.js";
 import { type ReconnectOptions, type ReconnectPolicy, reconnectPolicy } from "./reconnect.js";
@@ -212,8 +211,7 @@ export class PresenceChannel implements ChannelId {
   async join({ initialStates, ttlMs, signal }: JoinOptions = {}): Promise<Lease> {
     const ttl = ttlMs === undefined ? undefined : durationFromMs(ttlMs);
     const request = { ...this.#who(), initialStates: { ...initialStates }, ttl };
-    const { sessionId, state, position } = await this.#rpc.joinChannel(request, { signal });
-    return { sessionId, state: userStateOf(state), position: positionOf(position) };
+    return leaseOf(await this.#rpc.joinChannel(request, { signal }));
   }
 
   /**
@@ -235,14 +233,9 @@ export class PresenceChannel implements ChannelId {
 
   #write(write: Write, signal: AbortSignal | undefined): Promise<StateResult> {
     for (const subscription of this.#subscriptions) {
-      if (this.#isOf(subscription)) return subscription.write(write, signal);
+      if (subscription.isOf(this, this.userId)) return subscription.write(write, signal);
     }
     return this.#send(write, signal);
-  }
-
-  /** Whether it is this user's, in this channel: one client may act for several users. */
-  #isOf({ channel, userId }: Subscription): boolean {
-    return channel.type === this.type && channel.name === this.name && userId === this.userId;
   }
 
   async #send(write: Write, signal: AbortSignal | undefined): Promise<StateResult> {
@@ -250,10 +243,12 @@ export class PresenceChannel implements ChannelId {
       case "set": {
         const { states, replace, expectedRevision } = write;
         const request = { ...this.#who(), states: { ...states }, replace, expectedRevision };
-        return this.#changed(await this.#rpc.setState(request, { signal }));
+        return this.#took(stateResultOf(await this.#rpc.setState(request, { signal })));
       }
       case "remove":
-        return this.#changed(await this.#rpc.removeState({ ...this.#who(), keys: [...write.keys] }, { signal }));
+        return this.#took(
+          stateResultOf(await this.#rpc.removeState({ ...this.#who(), keys: [...write.keys] }, { signal })),
+        );
       case "restore":
         return this.#restore(write.states, signal);
     }
@@ -274,14 +269,9 @@ export class PresenceChannel implements ChannelId {
     return this.#took({ state: userStateOf(state), pending: false, position: positionOf(position) });
   }
 
-  #changed(response: SetStateResponse | RemoveStateResponse): StateResult {
-    const { pending } = response;
-    return this.#took({ state: userStateOf(response.state), pending, position: positionOf(response.position) });
-  }
-
   #took(result: StateResult): StateResult {
     for (const subscription of this.#subscriptions) {
-      if (this.#isOf(subscription)) subscription.takeOwnState(result);
+      if (subscription.isOf(this, this.userId)) subscription.takeOwnState(result);
     }
     return result;
   }

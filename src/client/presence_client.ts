@@ -121,11 +121,8 @@ export class PresenceClient implements AsyncDisposable {
     const results = await setStates(this.#connection.rpc, this.userId, entries, signal);
     for (const [i, result] of results.entries()) {
       if (!result.ok || result.value.state.userId !== this.userId) continue;
-      const { type, name } = entries[i]!.channel;
       for (const subscription of this.#subscriptions) {
-        const { channel, userId } = subscription;
-        const isHere = channel.type === type && channel.name === name && userId === this.userId;
-        if (isHere) subscription.takeOwnState(result.value);
+        if (subscription.isOf(entries[i]!.channel, this.userId)) subscription.takeOwnState(result.value);
       }
     }
     return results;

@@ -207,6 +207,15 @@ export class Subscription implements AsyncIterable<PresenceEvent>, AsyncDisposab
   }
 
   /**
+   * Whether it is this user's, in this channel: one client may act for several users.
+   *
+   * @internal
+   */
+  isOf({ type, name }: ChannelId, userId: string): boolean {
+    return this.channel.type === type && this.channel.name === name && this.userId === userId;
+  }
+
+  /**
    * Changes the user's state, now or when the stream is back.
    *
    * @internal

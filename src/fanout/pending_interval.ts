@@ -1,6 +1,7 @@
 import { type Delta, deltaBytes } from "../model/delta.js";
 import type { UserState } from "../model/user_state.js";
 import { Backlog } from "./backlog.js";
+import type { IntervalChanges } from "./ports.js";
 
 /** An INTERVAL goes out early beyond this, about, in bytes: clients take messages of 4 MiB unless told otherwise. */
 const MAX_NET_BYTES = 1024 * 1024;
@@ -9,15 +10,8 @@ const MAX_NET_BYTES = 1024 * 1024;
 const MAX_DELTAS = 20_000;
 
 /** What changed on balance, as INTERVAL has it (S18). A user who went and came back is in two lists or three. */
-export interface NetChanges {
-  readonly joined: readonly string[];
-  readonly left: readonly string[];
-  readonly timedOut: readonly string[];
+export interface NetChanges extends Omit<IntervalChanges, "changed" | "time"> {
   readonly changed: readonly UserState[];
-  /** The channel's revision after all of it. */
-  readonly revision: number;
-  /** How many users are present after all of it. */
-  readonly occupancy: number;
 }
 
 /** The changes of an interval that has not been told yet (S18). */

@@ -137,8 +137,7 @@ export class PresenceService {
 
   /** S1 to S8, S15, S16: joins, and writes the channel's events to `sink` until it is closed. */
   async subscribe(caller: Caller, request: pb.SubscribePresenceRequest, sink: Sink): Promise<Subscription> {
-    this.#actingUser(caller, request.userId);
-    return this.#subscriber.subscribe(caller, request, sink);
+    return this.#subscriber.subscribe(caller, this.#actingUser(caller, request.userId), request, sink);
   }
 
   /** S16, S16a: writes what happens in many channels to `sink` until it is closed. NOT_ALLOWED without the right to it. */

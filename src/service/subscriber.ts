@@ -11,7 +11,7 @@ import { tokenExpired } from "../model/unauthenticated.js";
 import type { Clock } from "../time/clock.js";
 import { toMs, toPosition } from "../wire/messages.js";
 import { allowedChannel, checkRight, isOfApp } from "./access.js";
-import { actingUser, type Caller } from "./caller.js";
+import type { Caller } from "./caller.js";
 import type { Members, Result } from "./members.js";
 import { newSessionId } from "./session_id.js";
 import type { ServiceSettings } from "./settings.js";
@@ -47,10 +47,14 @@ export class Subscriber {
 
   constructor(private readonly options: SubscriberOptions) {}
 
-  /** Joins as the user that the request names, and begins to write to `sink`. */
-  async subscribe(caller: Caller, request: pb.SubscribePresenceRequest, sink: Sink): Promise<Subscription> {
+  /** Joins as `userId`, for whom the caller may act, and begins to write to `sink`. */
+  async subscribe(
+    caller: Caller,
+    userId: string,
+    request: pb.SubscribePresenceRequest,
+    sink: Sink,
+  ): Promise<Subscription> {
     const { members, settings, streams, expiry } = this.options;
-    const userId = actingUser(caller, request.userId);
     const channel = allowedChannel(caller, request.channel!, "subscribe");
     if (Object.keys(request.initialStates).length > 0) checkRight(caller, channel, "write");
     if (this.#refusing) throw draining(settings.drainJitterMs);

@@ -204,9 +204,9 @@ describe(`Soak: random faults for ${MINUTES} minutes, seed ${SEED}`, function ()
   async function everythingHolds(): Promise<void> {
     const present = groups.flatMap(({ users }) => users);
     const stays = [
-      ...present.map((userId) => ({ userId, sessions: 1 })),
-      ...endings.map(({ userId, at }) => ({ userId, sessions: 1, to: at })),
-      ...[...departed].map((userId) => ({ userId, sessions: 1, to: 0 })),
+      ...present.map((userId) => ({ userId })),
+      ...endings.map(({ userId, at }) => ({ userId, to: at })),
+      ...[...departed].map((userId) => ({ userId, to: 0 })),
     ];
     assert.deepEqual(noGhosts(endings, monitor.moves, BOUND_MS + LATE_MS), []);
     const ended = new Set([...endings.map(({ userId }) => userId), ...departed]);

@@ -3,8 +3,6 @@ import type { Move } from "./lives.js";
 /** The times between which a user had at least one session, attached or within its grace; `to` is absent while it has. */
 export interface Stay {
   readonly userId: string;
-  /** How many sessions the user had in it. */
-  readonly sessions: number;
   readonly to?: number;
 }
 
