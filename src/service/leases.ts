@@ -2,6 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import * as pb from "../../gen/presence/v1/presence_service_pb.js";
 import type { Engine, MaybePromise, SessionPlace } from "../engine/engine.js";
 import { PresenceError } from "../model/errors.js";
+import type { Clock } from "../time/clock.js";
 import { toMs } from "../wire/messages.js";
 import type { Joined } from "../wire/write_response.js";
 import { allowedChannel, checkRight, isOfApp } from "./access.js";
@@ -16,6 +17,7 @@ export interface LeasesOptions {
   readonly engine: Engine;
   readonly members: Members;
   readonly rates: CallRates;
+  readonly clock: Clock;
   /** Life of a lease between heartbeats, in ms, where the request does not say (S17). Default 30000. */
   readonly leaseTtlMs: number;
 }
@@ -41,9 +43,10 @@ export class Leases {
 
   /** S17. Refused as a whole when one of the sessions is another user's than the caller. */
   async heartbeat(caller: Caller, { sessionIds, ttl }: pb.HeartbeatRequest): Promise<pb.HeartbeatResponse> {
-    const { engine, rates } = this.options;
+    const { engine, members, rates, clock } = this.options;
     rates.renewals(caller, sessionIds.length);
-    const finding = allOf(sessionIds.map((sessionId) => engine.findSession(sessionId)));
+    const kept = sessionIds.map((sessionId) => members.keptLease(sessionId));
+    const finding = allOf(sessionIds.map((sessionId, i) => kept[i]?.place ?? engine.findSession(sessionId)));
     const found = finding instanceof Promise ? await finding : finding;
     // Another app's sessions are as unknown as those that never were.
     const places = found.map((place) => (place && isOfApp(caller, place.channel) ? place : undefined));
@@ -53,7 +56,13 @@ export class Leases {
       checkRight(caller, place.channel, "write");
     }
     const ttlMs = ttl && toMs(ttl);
-    const renewing = allOf(sessionIds.map((sessionId, i) => this.#renew(places[i], sessionId, ttlMs)));
+    const { tick } = clock.now();
+    const renewing = allOf(
+      sessionIds.map((sessionId, i) => {
+        const place = places[i];
+        return place !== undefined && (kept[i]?.putOff(ttlMs, tick) || this.#renew(place, sessionId, ttlMs));
+      }),
+    );
     const renewed = renewing instanceof Promise ? await renewing : renewing;
     return create(pb.HeartbeatResponseSchema, { expiredSessionIds: sessionIds.filter((_, i) => !renewed[i]) });
   }
@@ -73,10 +82,9 @@ export class Leases {
   }
 
   /** Whether there was a lease to renew. */
-  #renew(place: SessionPlace | undefined, sessionId: string, ttlMs: number | undefined): MaybePromise<boolean> {
-    if (!place) return false;
+  #renew(place: SessionPlace, sessionId: string, ttlMs: number | undefined): MaybePromise<boolean> {
     try {
-      const renewing = this.options.members.start(place.channel, place.userId, { kind: "renew", sessionId, ttlMs });
+      const renewing = this.options.members.renew(place, sessionId, ttlMs);
       return renewing instanceof Promise ? renewing.then(yes, noSession) : true;
     } catch (error) {
       return noSession(error);

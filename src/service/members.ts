@@ -1,13 +1,14 @@
 import { apply, type EndedSession, type Outcome, type Rules } from "../channel/apply.js";
 import type { Command } from "../channel/command.js";
 import { type Member, nextDeadline } from "../channel/member.js";
-import type { Committed, Engine, MaybePromise, MemberRecord } from "../engine/engine.js";
+import type { Committed, Engine, MaybePromise, MemberRecord, SessionPlace } from "../engine/engine.js";
 import { type ChannelId, type ChannelKey, channelKey, parseChannelKey } from "../model/channel_id.js";
 import { PresenceError } from "../model/errors.js";
 import type { Position } from "../model/position.js";
 import type { Clock } from "../time/clock.js";
 import { Deadlines } from "../time/deadlines.js";
 import { andThen } from "./at_once.js";
+import { type KeptLease, Renewals } from "./renewals.js";
 
 /** How often a commit that meets other writers is tried before the engine counts as out of service. */
 const MAX_TRIES = 32;
@@ -53,6 +54,7 @@ export class Members {
   readonly #inHand: string[] = [];
   /** Members for whom an answer of the engine is waited for, and who waits for the end of that command. */
   readonly #turns = new Map<string, (() => void)[]>();
+  readonly #renewals = new Renewals();
 
   constructor(private readonly options: MembersOptions) {
     this.#deadlines = new Deadlines(options.clock, (key) => this.#expire(key));
@@ -85,6 +87,22 @@ export class Members {
     return this.#start({ key: memberKey(channelKey(channel), userId), channel, userId, command, onCommitted });
   }
 
+  /** The lease of this session, if it can be put off without a command. */
+  keptLease(sessionId: string): KeptLease | undefined {
+    return this.#renewals.find(sessionId);
+  }
+
+  /**
+   * Renews a lease by a command, for the time to live that is given or that it had (S17). Throws SESSION_NOT_FOUND, or
+   * rejects with it, when there is no such lease. Where the engine is in this process, the lease is kept from now on.
+   */
+  renew(place: SessionPlace, sessionId: string, ttlMs: number | undefined): MaybePromise<void> {
+    const renewing = this.start(place.channel, place.userId, { kind: "renew", sessionId, ttlMs });
+    if (renewing instanceof Promise) return renewing.then(ignore);
+    const lease = renewing.member.sessions.find(({ id }) => id === sessionId);
+    if (lease?.kind === "lease") this.#renewals.keep(place, lease);
+  }
+
   /** Stops waiting for deadlines. */
   close(): void {
     this.#deadlines.clear();
@@ -115,10 +133,11 @@ export class Members {
     return this.#apply(task, triesLeft, reading);
   }
 
-  #apply(task: Task, triesLeft: number, read: MemberRecord): MaybePromise<Result> {
+  #apply(task: Task, triesLeft: number, stored: MemberRecord): MaybePromise<Result> {
     const { engine, clock, rules } = this.options;
     const { channel, command } = task;
-    const { member } = read;
+    const member = this.#renewals.applyTo(stored.member);
+    const read = member === stored.member ? stored : { ...stored, member };
     const now = clock.now();
     const outcome = apply(member, command, now, rules, read.elsewhere);
     if (outcome.unchanged) {
@@ -144,6 +163,7 @@ export class Members {
     if (committed === "conflict") return this.#try(task, triesLeft - 1);
     const { member, position, occupancy } = committed;
     this.#watchDeadline(task, read.member, member);
+    this.#renewals.forgetEnded(read.member, member);
     for (const ended of outcome.ended) this.options.onEnded(ended);
     const result = { member, outcome, position, occupancy };
     task.onCommitted(result);

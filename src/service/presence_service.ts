@@ -84,6 +84,7 @@ export class PresenceService {
       engine,
       members: this.#members,
       rates: this.#rates,
+      clock,
       leaseTtlMs: settings.leaseTtlMs,
     });
   }

@@ -81,6 +81,51 @@ describe("service: leases (S17)", () => {
     assert.deepEqual(await world.online(), ["ann", "bob"]);
   });
 
+  it("S17 shows every command a lease as of its last renewal, however often it was renewed", async () => {
+    const listener = await world.listen();
+    const { sessionId } = await world.joinLease("ann");
+    for (let i = 0; i < 4; i++) {
+      await world.pass(10_000);
+      assert.deepEqual(await world.heartbeat("ann", [sessionId]), []);
+    }
+    await world.pass(20_000);
+    await world.set("ann", { mood: "fine" });
+    await world.pass(9_999);
+    assert.deepEqual(listener.told(), ["join ann 1", "state ann 2 mood=fine"]);
+    await world.pass(1);
+    assert.deepEqual(listener.told(), ["timeout ann 3"]);
+    assert.deepEqual(await world.heartbeat("ann", [sessionId]), [sessionId]);
+    assert.equal(world.clock.pending, 0, "something is still waited for");
+  });
+
+  it("S17 lets a renewal shorten the life of a lease that was renewed before", async () => {
+    const listener = await world.listen();
+    const { sessionId } = await world.joinLease("ann", { ttl: seconds(60) });
+    listener.told();
+    await world.heartbeat("ann", [sessionId]);
+    await world.heartbeat("ann", [sessionId], { ttl: seconds(5) });
+    await world.pass(4999);
+    assert.deepEqual(listener.told(), []);
+    await world.heartbeat("ann", [sessionId]);
+    await world.pass(4999);
+    assert.deepEqual(listener.told(), []);
+    await world.pass(1);
+    assert.deepEqual(listener.told(), ["timeout ann 2"]);
+  });
+
+  it("S2 S8 S17 renews no lease that was left or replaced after a renewal", async () => {
+    world = new World({ rules: { sameUser: "single" } });
+    const left = await world.joinLease("ann");
+    const replaced = await world.joinLease("bob");
+    const sessions = [left.sessionId, replaced.sessionId];
+    for (let i = 0; i < 2; i++) assert.deepEqual(await world.heartbeat(undefined, sessions), []);
+    await world.leave("ann", { sessionId: left.sessionId });
+    await world.joinLease("bob");
+    assert.deepEqual(await world.heartbeat(undefined, sessions), sessions);
+    await world.pass(30_000);
+    assert.deepEqual(await world.online(), []);
+  });
+
   it("S4 S17 replaces lost streams, and is not replaced by a stream", async () => {
     const listener = await world.listen();
     const ann = await world.subscribe("ann");
