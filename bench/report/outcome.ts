@@ -71,9 +71,10 @@ function seen({ unit }: Target, spread: Spread | undefined): string {
   return `${number(spread.median, digits)}${pad(unit)}${all}`;
 }
 
-function verdict({ atMost }: Target, spread: Spread | undefined): string {
+function verdict({ atMost, explainedIn }: Target, spread: Spread | undefined): string {
   if (spread === undefined) return "–";
-  return spread.median <= atMost ? "met" : "not met";
+  if (spread.median <= atMost) return "met";
+  return explainedIn === undefined ? "not met" : `not met: decision ${explainedIn}`;
 }
 
 function pad(unit: string): string {

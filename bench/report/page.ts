@@ -29,6 +29,8 @@ export function resultsPage(outcomes: readonly Outcome[], { command, runs, scale
     "## Figures to reach",
     "",
     ...markdown(verdicts(outcomes)),
+    "",
+    "Why a figure was not met, and what was tried, stands in the [decision](../docs/decisions) of that number.",
   ];
   for (const outcome of outcomes) {
     const { shape, failures } = outcome;

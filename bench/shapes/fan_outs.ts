@@ -1,5 +1,5 @@
 import { fanOut } from "./fan_out.js";
-import { ratio, type Shape } from "./shape.js";
+import { explained, ratio, type Shape } from "./shape.js";
 
 /** The shapes in which changes are fanned out to readers. */
 export const FAN_OUTS: readonly Shape[] = [
@@ -14,7 +14,7 @@ export const FAN_OUTS: readonly Shape[] = [
     quick: ["rollcall", "grpc_ready"],
     targets: [
       ratio("cpu", "grpc_ready", 1.15, "CPU per delivery, of grpc-js writing ready bytes"),
-      ratio("cpu", "etcd", 0.7, "CPU per delivery, of etcd watch"),
+      explained(ratio("cpu", "etcd", 0.7, "CPU per delivery, of etcd watch"), "008"),
       ratio("cpu", "socket_io", 0.6, "CPU per delivery, of Socket.IO (on 1,000 connections)"),
     ],
   }),
@@ -30,7 +30,7 @@ export const FAN_OUTS: readonly Shape[] = [
     targets: [
       ratio("cpu", "floor_joined", 1.5, "CPU per delivery, of the floor with ten events joined"),
       ratio("cpu", "grpc_naive", 0.15, "CPU per delivery, of naive grpc-js"),
-      ratio("cpu", "etcd", 0.1, "CPU per delivery, of etcd watch"),
+      explained(ratio("cpu", "etcd", 0.1, "CPU per delivery, of etcd watch"), "008"),
     ],
   }),
   fanOut({

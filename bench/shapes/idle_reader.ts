@@ -2,7 +2,7 @@ import type { IdleOrder } from "../load/idle.js";
 import type { Lab, Scale } from "../run/lab.js";
 import type { SubjectName } from "../run/subject.js";
 import { NO_LIMITS } from "./fan_out.js";
-import type { Run, Sample, Shape, Target } from "./shape.js";
+import { explained, type Run, type Sample, type Shape, type Target } from "./shape.js";
 
 const CONNECTIONS = 10;
 const readers = (scale: Scale) => (scale.quick ? 300 : 5000);
@@ -23,7 +23,7 @@ export const IDLE_READER: Shape = {
     { key: "member", heading: "bytes / member", digits: 0 },
     { key: "memberRss", heading: "RSS bytes / member", digits: 0 },
   ],
-  targets: [beyond("listener", "a listener"), beyond("member", "a member who listens")],
+  targets: [beyond("listener", "a listener"), explained(beyond("member", "a member who listens"), "008")],
   measure,
 };
 

@@ -20,6 +20,8 @@ export interface Target {
   text: string;
   atMost: number;
   unit: string;
+  /** The number of the decision that says why the figure is not reached on every machine, where one does. */
+  explainedIn?: string;
   /** The figure in one run, or undefined when a subject that it needs was not run. */
   value(run: Run): number | undefined;
 }
@@ -57,4 +59,9 @@ export function ratio(key: string, to: SubjectName, atMost: number, text: string
 /** A target for a figure made from rollcall's sample alone. */
 export function own(text: string, atMost: number, unit: string, figure: (sample: Sample) => number): Target {
   return { text, atMost, unit, value: (run) => (run.rollcall === undefined ? undefined : figure(run.rollcall)) };
+}
+
+/** The same target, with the number of the decision that says why it may not be reached. */
+export function explained(target: Target, explainedIn: string): Target {
+  return { ...target, explainedIn };
 }

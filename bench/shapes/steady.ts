@@ -1,7 +1,7 @@
 import type { Lab } from "../run/lab.js";
 import { type ServerUnderTest, SUBJECTS, type SubjectName } from "../run/subject.js";
 import { NO_LIMITS } from "./fan_out.js";
-import { own, type Sample, type Shape } from "./shape.js";
+import { explained, own, type Sample, type Shape } from "./shape.js";
 
 const PER_SECOND = 200;
 const GAUGE_MS = 200;
@@ -27,7 +27,10 @@ export const STEADY: Shape = {
     { key: "stall", heading: "longest stall ms", digits: 0 },
   ],
   targets: [
-    own("p99 latency beyond 2 × p50", 10, " ms", (sample) => sample.excess!),
+    explained(
+      own("p99 latency beyond 2 × p50", 10, " ms", (sample) => sample.excess!),
+      "007",
+    ),
     own("most readers lagging at a time", 0, "", (sample) => sample.lagging!),
   ],
   measure,
