@@ -21,7 +21,9 @@ mod presence {
 }
 use presence::v1::presence_event::Event;
 use presence::v1::presence_service_client::PresenceServiceClient;
-use presence::v1::{Channel, ChannelType, Position, PresenceEvent, SetStateRequest, SubscribePresenceRequest};
+use presence::v1::{
+    Channel, ChannelType, Position, PresenceEvent, SetStateRequest, SubscribePresenceRequest,
+};
 
 type States = HashMap<String, String>;
 
@@ -48,13 +50,25 @@ impl Watcher {
         match event.event {
             Some(Event::Subscribed(subscribed)) => {
                 self.session = subscribed.session_id;
-                println!("{}", if subscribed.resumed { "back again" } else { "joined" });
+                println!(
+                    "{}",
+                    if subscribed.resumed {
+                        "back again"
+                    } else {
+                        "joined"
+                    }
+                );
                 // Also when it was too late: the state is gone.
                 self.state_set &= subscribed.resumed;
                 return self.set_state().await; // what is held is not yet as of this position
             }
             Some(Event::Snapshot(snapshot)) => {
-                self.arriving.extend(snapshot.users.into_iter().map(|state| (state.user_id, state.states)));
+                self.arriving.extend(
+                    snapshot
+                        .users
+                        .into_iter()
+                        .map(|state| (state.user_id, state.states)),
+                );
                 if !snapshot.last {
                     return Ok(());
                 }
@@ -65,8 +79,18 @@ impl Watcher {
                 for gone in interval.left.iter().chain(&interval.timed_out) {
                     self.members.remove(gone);
                 }
-                self.members.extend(interval.joined.into_iter().map(|joined| (joined, States::new())));
-                self.members.extend(interval.changed.into_iter().map(|state| (state.user_id, state.states)));
+                self.members.extend(
+                    interval
+                        .joined
+                        .into_iter()
+                        .map(|joined| (joined, States::new())),
+                );
+                self.members.extend(
+                    interval
+                        .changed
+                        .into_iter()
+                        .map(|state| (state.user_id, state.states)),
+                );
                 println!("interval {:?}", self.members);
             }
             Some(Event::RemoteJoin(_)) => {
@@ -74,7 +98,8 @@ impl Watcher {
                 println!("join {user} {:?}", self.members);
             }
             Some(Event::RemoteStateChanged(changed)) => {
-                self.members.insert(user.clone(), changed.state.unwrap_or_default().states);
+                self.members
+                    .insert(user.clone(), changed.state.unwrap_or_default().states);
                 println!("state {user} {:?}", self.members);
             }
             Some(Event::RemoteLeave(_) | Event::RemoteTimeout(_)) => {
@@ -127,7 +152,10 @@ impl Watcher {
 
 fn is_final(code: Code) -> bool {
     use Code::*;
-    matches!(code, InvalidArgument | PermissionDenied | Unauthenticated | Aborted | FailedPrecondition)
+    matches!(
+        code,
+        InvalidArgument | PermissionDenied | Unauthenticated | Aborted | FailedPrecondition
+    )
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -142,7 +170,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .connect_lazy();
     let mut watcher = Watcher {
         client: PresenceServiceClient::new(connection),
-        room: Channel { r#type: ChannelType::Message.into(), name: name.clone() },
+        room: Channel {
+            r#type: ChannelType::Message.into(),
+            name: name.clone(),
+        },
         user: user.clone(),
         members: BTreeMap::new(),
         arriving: BTreeMap::new(),
@@ -159,7 +190,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             return Err(failure.into());
         }
         println!("lost: {:?}", failure.code());
-        let at_least = failure.get_details_retry_info().and_then(|info| info.retry_delay).unwrap_or_default();
+        let at_least = failure
+            .get_details_retry_info()
+            .and_then(|info| info.retry_delay)
+            .unwrap_or_default();
         tokio::time::sleep(at_least + watcher.wait.mul_f64(rand::random())).await;
         watcher.wait = (watcher.wait * 2).min(LONGEST_WAIT);
     }
