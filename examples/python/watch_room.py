@@ -8,6 +8,7 @@ import sys
 import time
 
 import grpc
+from google.rpc import error_details_pb2, status_pb2
 from presence.v1 import presence_pb2, presence_service_pb2, presence_service_pb2_grpc
 
 address, name, user = sys.argv[1:]
@@ -16,20 +17,23 @@ keepalive = [("grpc.keepalive_time_ms", 10_000), ("grpc.keepalive_timeout_ms", 5
 stub = presence_service_pb2_grpc.PresenceServiceStub(grpc.insecure_channel(address, options=keepalive))
 
 members, arriving = {}, {}
-session, position = "", None
+session, position, state_set = "", None, False
+FINAL = ("INVALID_ARGUMENT", "PERMISSION_DENIED", "UNAUTHENTICATED", "ABORTED", "FAILED_PRECONDITION")
 
 
 def apply(event):
     """Keeps `members` as the server has them."""
-    global session, position, members
+    global session, position, members, state_set
     kind = event.WhichOneof("event")
     if kind == "subscribed":
         session = event.subscribed.session_id
         print("back again" if event.subscribed.resumed else "joined", flush=True)
-        if not event.subscribed.resumed:  # also when it was too late: the state is gone
+        state_set = state_set and event.subscribed.resumed  # also when it was too late: the state is gone
+        if not state_set:
             stub.SetState(
                 presence_service_pb2.SetStateRequest(channel=room, user_id=user, states={"Mode": "Happy"}), timeout=5
             )
+            state_set = True
         return  # what is held is not yet as of this position
     if kind == "snapshot":
         arriving.update({state.user_id: dict(state.states) for state in event.snapshot.users})
@@ -52,6 +56,14 @@ def apply(event):
     print(kind, event.user_id, members, flush=True)
 
 
+def retry_delay(error):
+    """What the server asks to wait at least, in seconds; 0 when it does not say."""
+    details = dict(error.trailing_metadata() or ()).get("grpc-status-details-bin", b"")
+    retry = error_details_pb2.RetryInfo()
+    told = any(detail.Unpack(retry) for detail in status_pb2.Status.FromString(details).details)
+    return retry.retry_delay.ToTimedelta().total_seconds() if told else 0.0
+
+
 wait = 1.0
 while True:
     arriving.clear()  # a snapshot that was cut off is void
@@ -59,14 +71,16 @@ while True:
         request = presence_service_pb2.SubscribePresenceRequest(
             channel=room, user_id=user, session_id=session, resume_from=position
         )
-        for response in stub.SubscribePresence(request):  # no deadline: it would end the stream
+        stream = stub.SubscribePresence(request)  # no deadline: it would end the stream
+        for response in stream:
             wait = 1.0
             for event in response.events:
                 apply(event)
         break  # somebody called LeaveChannel
     except grpc.RpcError as error:
-        if error.code() not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.INTERNAL, grpc.StatusCode.CANCELLED):
+        stream.cancel()  # it still goes on when a SetState has failed
+        if error.code().name in FINAL:
             raise
         print("lost:", error.code().name, flush=True)
-    time.sleep(random.uniform(0, wait))
+        time.sleep(retry_delay(error) + random.uniform(0, wait))
     wait = min(wait * 2, 5.0)

@@ -15,6 +15,9 @@ export async function runExample(command: readonly string[], cwd: string): Promi
   const server = await startTestServer();
   const proxy = await TcpProxy.to(server.address);
   const { client, channel } = connect(server.address);
+  const anna = new Listener(client, { channel: message("chat_room"), userId: "anna" });
+  // Before the example starts: a compiled one joins within milliseconds, and anna is to hear of it.
+  await anna.opened();
   const [program, ...args] = [...command, proxy.address, "chat_room", "tony"];
   const child = spawn(program!, args, { cwd, stdio: ["ignore", "pipe", "pipe"] });
   const lines = new Inbox<string>();
@@ -25,8 +28,6 @@ export async function runExample(command: readonly string[], cwd: string): Promi
   });
   child.once("close", () => lines.end(new Error(`the example ended: ${said}`)));
   try {
-    const anna = new Listener(client, { channel: message("chat_room"), userId: "anna" });
-    await anna.opened();
     // Its end, should it not even start, is told here.
     await lines.until((line) => line === "joined", "the example to join");
     await anna.expect("remoteJoin");

@@ -22,8 +22,13 @@ export interface Language {
 const typescript = (transport: string): Language => ({
   folder: "typescript",
   needs: [],
-  build: () => [],
+  // The example imports the client as its users do, from dist/.
+  build: () => (transport === "nice-grpc" ? [["npm", "run", "--silent", "build"]] : []),
   run: () => [process.execPath, "--import", "tsx", "test/polyglot/typescript/runner.ts", transport],
+  example:
+    transport === "nice-grpc"
+      ? () => [process.execPath, "--import", "tsx", "examples/typescript/watch_room.ts"]
+      : undefined,
 });
 
 /** What every generator is given: the contract, and what it imports. */
@@ -67,16 +72,29 @@ const go: Language = {
   needs: [{ command: ["go", "version"], advice: "install Go 1.26 or newer, or one that fetches its toolchain" }],
   build: (cache) => {
     const bin = path.join(cache, "bin");
-    const buf = ["node_modules/.bin/buf", "generate", "--template", "test/polyglot/go/buf.gen.yaml", "--output", cache];
+    const example = path.join(cache, "example");
+    const buf = ["env", `PATH=${bin}${path.delimiter}${process.env.PATH}`, "node_modules/.bin/buf", "generate"];
+    const template = ["--template", "examples/go/buf.gen.yaml", "--output", example];
+    mkdirSync(example, { recursive: true });
     return [
       ["cp", "-r", "test/polyglot/go/.", cache],
       ["env", `GOBIN=${bin}`, "go", "-C", cache, "install", "tool"],
-      ["env", `PATH=${bin}${path.delimiter}${process.env.PATH}`, ...buf],
+      [...buf, "--template", "test/polyglot/go/buf.gen.yaml", "--output", cache],
       ["go", "-C", cache, "build", "-o", "runner", "."],
+      ["cp", "-r", "examples/go/.", example],
+      [...buf, "proto", ...template],
+      [...buf, "third_party", "--path", "third_party/buf", ...template],
+      ["go", "-C", example, "build", "-o", "watch_room", "."],
     ];
   },
   run: (cache) => [path.join(cache, "runner")],
+  example: (cache) => [path.join(cache, "example", "watch_room")],
 };
+
+/** A class that Maven compiled, with its packages. */
+function javaOf(target: string, main: string): string[] {
+  return ["java", "-cp", `${path.join(target, "classes")}:${path.join(target, "dependency")}/*`, main];
+}
 
 const java: Language = {
   folder: "java",
@@ -88,19 +106,20 @@ const java: Language = {
     { command: ["mvn", "--version"], advice: "install Maven (Debian: apt install maven)" },
   ],
   build: (cache) => {
-    const protos = path.join(cache, "protos");
-    mkdirSync(protos, { recursive: true });
-    return [
-      ["cp", "-r", "test/polyglot/java/.", cache],
-      // google/rpc comes with grpc-java.
-      ["cp", "-r", "proto/presence", "third_party/buf", protos],
-      ["mvn", "--quiet", "--batch-mode", "--file", path.join(cache, "pom.xml"), "package"],
-    ];
+    const made = (source: string, folder: string) => {
+      const protos = path.join(folder, "protos");
+      mkdirSync(protos, { recursive: true });
+      return [
+        ["cp", "-r", `${source}/.`, folder],
+        // google/rpc comes with grpc-java.
+        ["cp", "-r", "proto/presence", "third_party/buf", protos],
+        ["mvn", "--quiet", "--batch-mode", "--file", path.join(folder, "pom.xml"), "package"],
+      ];
+    };
+    return [...made("test/polyglot/java", cache), ...made("examples/java", path.join(cache, "example"))];
   },
-  run: (cache) => {
-    const target = path.join(cache, "target");
-    return ["java", "-cp", `${path.join(target, "classes")}:${path.join(target, "dependency")}/*`, "rollcall.Runner"];
-  },
+  run: (cache) => javaOf(path.join(cache, "target"), "rollcall.Runner"),
+  example: (cache) => javaOf(path.join(cache, "example", "target"), "rollcall.WatchRoom"),
 };
 
 const rust: Language = {
@@ -113,9 +132,12 @@ const rust: Language = {
       ["cp", "-r", "test/polyglot/rust/.", cache],
       ["cp", "-r", "proto/presence", "third_party/buf", "third_party/google", protos],
       ["cargo", "build", "--quiet", "--manifest-path", path.join(cache, "Cargo.toml")],
+      // In place, as its README does it; the packages are those of the runner and compiled once.
+      ["cargo", "build", "--quiet", "--manifest-path", "examples/rust/Cargo.toml", "--target-dir", `${cache}/target`],
     ];
   },
   run: (cache) => [path.join(cache, "target", "debug", "runner")],
+  example: (cache) => [path.join(cache, "target", "debug", "watch_room")],
 };
 
 /** Every language there is a runner for. */

@@ -8,6 +8,7 @@ import { LANGUAGES, ROOT } from "./languages.js";
 import { play } from "./play.js";
 import { Runner } from "./runner.js";
 import { readScenario } from "./scenario.js";
+import { useTools } from "./tools.js";
 
 /** How long stubs and program of one language may take to build, in ms: the first time packages are fetched. */
 const BUILD_MS = 15 * 60_000;
@@ -111,5 +112,8 @@ if (unknown.length > 0) {
   console.error(`no such language: ${unknown.join(", ")}; there are ${NAMES.join(", ")}`);
   process.exitCode = 2;
 } else {
-  process.exitCode = (await main(wanted)) ? 0 : 1;
+  const played = await main(wanted);
+  // The tools belong to no language: they are used when none was asked for.
+  const used = args.length > 0 || (await useTools(path.join(CACHE, "tools")));
+  process.exitCode = played && used ? 0 : 1;
 }

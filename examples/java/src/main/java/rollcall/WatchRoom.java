@@ -1,0 +1,168 @@
+package rollcall;
+
+import com.google.protobuf.Any;
+import com.google.protobuf.InvalidProtocolBufferException;
+import com.google.rpc.RetryInfo;
+import io.grpc.Context;
+import io.grpc.ManagedChannel;
+import io.grpc.ManagedChannelBuilder;
+import io.grpc.Status;
+import io.grpc.StatusRuntimeException;
+import io.grpc.protobuf.StatusProto;
+import java.util.Iterator;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.concurrent.ThreadLocalRandom;
+import java.util.concurrent.TimeUnit;
+import rollcall.presence.v1.Channel;
+import rollcall.presence.v1.ChannelType;
+import rollcall.presence.v1.Position;
+import rollcall.presence.v1.PresenceEvent;
+import rollcall.presence.v1.PresenceServiceGrpc;
+import rollcall.presence.v1.PresenceServiceGrpc.PresenceServiceBlockingStub;
+import rollcall.presence.v1.SetStateRequest;
+import rollcall.presence.v1.SubscribePresenceRequest;
+import rollcall.presence.v1.SubscribePresenceResponse;
+
+/**
+ * Joins a channel, sets a state, watches the others, and comes back with its session when the connection is lost.
+ *
+ * <p>Arguments: HOST:PORT CHANNEL USER
+ */
+public final class WatchRoom {
+  private static final long FIRST_WAIT_MS = 1000;
+  private static final long LONGEST_WAIT_MS = 5000;
+  private static final Set<Status.Code> FINAL =
+      Set.of(
+          Status.Code.INVALID_ARGUMENT,
+          Status.Code.PERMISSION_DENIED,
+          Status.Code.UNAUTHENTICATED,
+          Status.Code.ABORTED,
+          Status.Code.FAILED_PRECONDITION);
+
+  private final PresenceServiceBlockingStub stub;
+  private final Channel room;
+  private final String user;
+  private final Map<String, Map<String, String>> arriving = new TreeMap<>();
+  private Map<String, Map<String, String>> members = new TreeMap<>();
+  private String session = "";
+  private Position position;
+  private boolean stateSet;
+  private long wait = FIRST_WAIT_MS;
+
+  private WatchRoom(PresenceServiceBlockingStub stub, String name, String user) {
+    this.stub = stub;
+    this.room = Channel.newBuilder().setType(ChannelType.CHANNEL_TYPE_MESSAGE).setName(name).build();
+    this.user = user;
+  }
+
+  public static void main(String[] args) throws Exception {
+    ManagedChannel connection =
+        ManagedChannelBuilder.forTarget(args[0])
+            .usePlaintext()
+            .keepAliveTime(10, TimeUnit.SECONDS)
+            .keepAliveTimeout(5, TimeUnit.SECONDS)
+            .build();
+    try {
+      new WatchRoom(PresenceServiceGrpc.newBlockingStub(connection), args[1], args[2]).run();
+    } finally {
+      connection.shutdownNow();
+    }
+  }
+
+  private void run() throws Exception {
+    while (true) {
+      // Cancelled on the way out, should a SetState have failed.
+      try (Context.CancellableContext subscription = Context.current().withCancellation()) {
+        subscription.call(this::watch);
+        return; // somebody called LeaveChannel
+      } catch (StatusRuntimeException failure) {
+        if (FINAL.contains(failure.getStatus().getCode())) {
+          throw failure;
+        }
+        System.out.println("lost: " + failure.getStatus().getCode());
+        Thread.sleep(retryDelayMs(failure) + ThreadLocalRandom.current().nextLong(wait));
+        wait = Math.min(wait * 2, LONGEST_WAIT_MS);
+      }
+    }
+  }
+
+  /** One subscription, until it ends. */
+  private Void watch() {
+    arriving.clear(); // a snapshot that was cut off is void
+    SubscribePresenceRequest.Builder request =
+        SubscribePresenceRequest.newBuilder().setChannel(room).setUserId(user).setSessionId(session);
+    if (position != null) {
+      request.setResumeFrom(position);
+    }
+    // No deadline: it would end the stream.
+    Iterator<SubscribePresenceResponse> responses = stub.subscribePresence(request.build());
+    while (responses.hasNext()) {
+      SubscribePresenceResponse response = responses.next();
+      wait = FIRST_WAIT_MS;
+      response.getEventsList().forEach(this::apply);
+    }
+    return null;
+  }
+
+  /** Keeps `members` as the server has them. */
+  private void apply(PresenceEvent event) {
+    switch (event.getEventCase()) {
+      case SUBSCRIBED:
+        session = event.getSubscribed().getSessionId();
+        System.out.println(event.getSubscribed().getResumed() ? "back again" : "joined");
+        stateSet &= event.getSubscribed().getResumed(); // also when it was too late: the state is gone
+        setState();
+        return; // what is held is not yet as of this position
+      case SNAPSHOT:
+        event.getSnapshot().getUsersList().forEach(state -> arriving.put(state.getUserId(), state.getStatesMap()));
+        if (!event.getSnapshot().getLast()) {
+          return;
+        }
+        members = new TreeMap<>(arriving);
+        arriving.clear();
+        break;
+      case INTERVAL:
+        event.getInterval().getLeftList().forEach(members::remove);
+        event.getInterval().getTimedOutList().forEach(members::remove);
+        event.getInterval().getJoinedList().forEach(joined -> members.put(joined, Map.of()));
+        event.getInterval().getChangedList().forEach(state -> members.put(state.getUserId(), state.getStatesMap()));
+        break;
+      case REMOTE_JOIN:
+        members.put(event.getUserId(), Map.of());
+        break;
+      case REMOTE_STATE_CHANGED:
+        members.put(event.getUserId(), event.getRemoteStateChanged().getState().getStatesMap());
+        break;
+      case REMOTE_LEAVE:
+      case REMOTE_TIMEOUT:
+        members.remove(event.getUserId());
+        break;
+      default:
+        break;
+    }
+    position = event.getPosition();
+    System.out.println(event.getEventCase().name().toLowerCase() + " " + event.getUserId() + " " + members);
+  }
+
+  private void setState() {
+    if (stateSet) {
+      return;
+    }
+    stub.withDeadlineAfter(5, TimeUnit.SECONDS)
+        .setState(SetStateRequest.newBuilder().setChannel(room).setUserId(user).putStates("Mode", "Happy").build());
+    stateSet = true;
+  }
+
+  /** What the server asks to wait at least, in ms; 0 when it does not say. */
+  private static long retryDelayMs(StatusRuntimeException failure) throws InvalidProtocolBufferException {
+    for (Any detail : StatusProto.fromThrowable(failure).getDetailsList()) {
+      if (detail.is(RetryInfo.class)) {
+        var delay = detail.unpack(RetryInfo.class).getRetryDelay();
+        return delay.getSeconds() * 1000 + delay.getNanos() / 1_000_000;
+      }
+    }
+    return 0;
+  }
+}

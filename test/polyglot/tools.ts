@@ -1,0 +1,144 @@
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { mkdirSync } from "node:fs";
+import path from "node:path";
+import { createInterface } from "node:readline";
+import { promisify } from "node:util";
+import { endChild } from "../support/child.js";
+import { ROOT } from "./languages.js";
+
+const run = promisify(execFile);
+
+/** The tools that must work with the server, as the Go module proxy has them. */
+const MODULES = [
+  "github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3",
+  "github.com/grpc-ecosystem/grpc-health-probe@v0.4.40",
+  "github.com/bojand/ghz/cmd/ghz@v0.121.0",
+];
+
+/** How long the tools may take to build, in ms: the first time packages are fetched. */
+const BUILD_MS = 15 * 60_000;
+
+/** How long one use of a tool may take, in ms. */
+const USE_MS = 30_000;
+
+const SERVICE = "presence.v1.PresenceService";
+const ROOM = { type: "CHANNEL_TYPE_MESSAGE", name: "chat_room" };
+
+/** What a tool said, and whether it was content. */
+interface Said {
+  readonly good: boolean;
+  readonly text: string;
+}
+
+/**
+ * Builds grpcurl, ghz and grpc_health_probe into `cache` and uses each against a real server. Prints a line per tool.
+ * Resolves with whether all of it went well; skips, with the reason, where Go is missing.
+ */
+export async function useTools(cache: string): Promise<boolean> {
+  try {
+    await run("go", ["version"]);
+  } catch {
+    console.log("skipped  grpcurl, ghz, grpc_health_probe: `go version` does not work here; install Go 1.24 or newer");
+    return true;
+  }
+  mkdirSync(cache, { recursive: true });
+  try {
+    for (const module of MODULES) {
+      await run("go", ["install", module], { env: { ...process.env, GOBIN: cache }, timeout: BUILD_MS, cwd: cache });
+    }
+  } catch (error) {
+    console.log(`FAILED   the tools do not build: ${(error as Error).message}`);
+    return false;
+  }
+  const { child, address } = await startServe();
+  const use = (tool: string, ...args: string[]) => say(path.join(cache, tool), args);
+  let good = true;
+  const check = async (name: string, what: () => Promise<void>) => {
+    try {
+      await what();
+      console.log(`ok       ${name}`);
+    } catch (error) {
+      good = false;
+      console.log(`FAILED   ${name}: ${(error as Error).message}`);
+    }
+  };
+  const probe = (...args: string[]) => use("grpc-health-probe", `-addr=${address}`, "-connect-timeout=2s", ...args);
+  try {
+    await check("grpcurl", () => useGrpcurl((...args) => use("grpcurl", "-plaintext", ...args), address));
+    await check("ghz", async () => {
+      const data = JSON.stringify({ channel: ROOM, userId: "anna", states: { Mode: "Happy" } });
+      const args = ["--insecure", "--call", `${SERVICE}/SetState`, "-d", data, "-n", "300", "-c", "10"];
+      const { text } = await use("ghz", ...args, "--format", "json", address);
+      const { count, statusCodeDistribution } = JSON.parse(text);
+      expect(count === 300 && statusCodeDistribution.OK === 300, "300 calls, all OK", text.slice(0, 500));
+    });
+    await check("grpc_health_probe", async () => {
+      for (const service of ["", SERVICE]) {
+        const { good: serving, text } = await probe(`-service=${service}`);
+        expect(serving && text.includes("SERVING"), `"${service}" to be SERVING`, text);
+      }
+      await endChild(child, "SIGTERM");
+      const after = await probe();
+      expect(!after.good, "no SERVING after SIGTERM", after.text);
+    });
+  } finally {
+    await endChild(child);
+  }
+  return good;
+}
+
+async function useGrpcurl(grpcurl: (...args: string[]) => Promise<Said>, address: string): Promise<void> {
+  const call = (method: string, data: object, ...options: string[]) =>
+    grpcurl(...options, "-d", JSON.stringify({ channel: ROOM, ...data }), address, `${SERVICE}/${method}`);
+
+  const list = await grpcurl(address, "list");
+  expect(list.text.split("\n").includes(SERVICE), "list to name the service", list.text);
+  const described = await grpcurl(address, "describe", `${SERVICE}.SetState`);
+  expect(described.text.includes("SetStateRequest"), "describe to tell of SetState", described.text);
+
+  const set = await call("SetState", { userId: "tony", states: { Mic: "True" } });
+  expect(set.good && JSON.parse(set.text).state.states.Mic === "True", "SetState to answer in JSON", set.text);
+
+  const refused = await call("GetState", { userId: "nobody" });
+  const decoded = ["NotFound", "google.rpc.ErrorInfo", "PRESENCE_USER_NOT_EXIST"];
+  expect(!refused.good && decoded.every((word) => refused.text.includes(word)), "a decoded refusal", refused.text);
+
+  // The deadline ends it; until then it prints what comes.
+  const stream = await call("SubscribePresence", { userId: "tony" }, "-max-time", "2");
+  const heard = ['"subscribed"', '"snapshot"', "DeadlineExceeded"];
+  expect(
+    heard.every((word) => stream.text.includes(word)),
+    "SUBSCRIBED and SNAPSHOT",
+    stream.text,
+  );
+}
+
+/** Starts the server as a user does, at a port that the system chooses. */
+async function startServe(): Promise<{ child: ChildProcess; address: string }> {
+  const args = ["--import", "tsx", "src/cli/main.ts", "serve", "--listen", "127.0.0.1:0", "--rate-limit", "0"];
+  const child = spawn(process.execPath, args, { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"] });
+  const address = await new Promise<string>((resolve, reject) => {
+    for (const output of [child.stdout!, child.stderr!]) {
+      createInterface({ input: output }).on("line", (line) => {
+        const found = /127\.0\.0\.1:[1-9]\d*/.exec(line);
+        if (found) resolve(found[0]);
+      });
+    }
+    child.once("close", (code) => reject(new Error(`the server ended before it listened (${code})`)));
+  });
+  return { child, address };
+}
+
+async function say(tool: string, args: readonly string[]): Promise<Said> {
+  try {
+    const { stdout, stderr } = await run(tool, args, { timeout: USE_MS });
+    return { good: true, text: stdout + stderr };
+  } catch (error) {
+    const { stdout = "", stderr = "", message } = error as { stdout?: string; stderr?: string; message: string };
+    return { good: false, text: stdout + stderr || message };
+  }
+}
+
+function expect(holds: boolean, what: string, said: string): void {
+  if (!holds) throw new Error(`expected ${what}; it said ${said}`);
+}
