@@ -42,6 +42,12 @@ export interface ServerSettings extends SecuritySettings {
   /** Calls a second and user; 0: any number. */
   readonly rateLimit: number;
   readonly rateBurst: number;
+  readonly appRateLimit: number;
+  readonly appRateBurst: number;
+  readonly streamRateLimit: number;
+  readonly streamRateBurst: number;
+  readonly appStreamRateLimit: number;
+  readonly appStreamRateBurst: number;
   readonly maxRequestBytes: number;
   readonly maxBatchBytes: number;
 }
@@ -267,6 +273,54 @@ export const SETTINGS: Readonly<Record<keyof ServerSettings, Setting>> = {
     default: "40",
     help: "calls that a user who has been silent may make at once",
   },
+  appRateLimit: {
+    flag: "app-rate-limit",
+    kind: "count",
+    min: 0,
+    max: 1_000_000,
+    default: "0",
+    help: "calls a second that all users of one app may make together; 0: any number",
+  },
+  appRateBurst: {
+    flag: "app-rate-burst",
+    kind: "count",
+    min: 1,
+    max: 1_000_000,
+    default: "2000",
+    help: "calls that an app that has been silent may make at once",
+  },
+  streamRateLimit: {
+    flag: "stream-rate-limit",
+    kind: "count",
+    min: 0,
+    max: 1_000_000,
+    default: "0",
+    help: "streams a second that one user may open; 0: any number within --rate-limit",
+  },
+  streamRateBurst: {
+    flag: "stream-rate-burst",
+    kind: "count",
+    min: 1,
+    max: 1_000_000,
+    default: "40",
+    help: "streams that a user who has opened none may open at once",
+  },
+  appStreamRateLimit: {
+    flag: "app-stream-rate-limit",
+    kind: "count",
+    min: 0,
+    max: 1_000_000,
+    default: "0",
+    help: "streams a second that all users of one app may open together; 0: any number",
+  },
+  appStreamRateBurst: {
+    flag: "app-stream-rate-burst",
+    kind: "count",
+    min: 1,
+    max: 1_000_000,
+    default: "2000",
+    help: "streams that an app that has opened none may open at once",
+  },
   maxRequestBytes: {
     flag: "max-request-bytes",
     kind: "bytes",
@@ -284,6 +338,14 @@ export const SETTINGS: Readonly<Record<keyof ServerSettings, Setting>> = {
     help: "size of a request of BatchJoinChannel or BatchSetState; never less than --max-request-bytes",
   },
 };
+
+/** Each limit of how often something may be done, and its burst. */
+const RATES = [
+  ["rateLimit", "rateBurst"],
+  ["appRateLimit", "appRateBurst"],
+  ["streamRateLimit", "streamRateBurst"],
+  ["appStreamRateLimit", "appStreamRateBurst"],
+] as const;
 
 /** How long a user who has spent its burst may take to have it back, in s: users are remembered for so long. */
 const MAX_REFILL_SECONDS = 600;
@@ -322,17 +384,18 @@ export function defaultSettings(): ServerSettings {
 export function checkSettings(settings: ServerSettings): void {
   const { maxStateBytes, maxRequestBytes, keepalive, keepaliveTimeout } = settings;
   checkSecurity(settings);
-  const { rateLimit, rateBurst } = settings;
   if (maxStateBytes > maxRequestBytes) {
     throw new SettingError(
       `--max-state-bytes ${maxStateBytes} cannot be set in one call: --max-request-bytes is ${maxRequestBytes}`,
     );
   }
-  if (rateLimit > 0 && rateBurst / rateLimit > MAX_REFILL_SECONDS) {
-    throw new SettingError(
-      `--rate-burst ${rateBurst} takes longer than ${MAX_REFILL_SECONDS} s to come back at --rate-limit ${rateLimit}: ` +
-        "raise the one or lower the other",
-    );
+  for (const [limit, burst] of RATES) {
+    if (settings[limit] > 0 && settings[burst] / settings[limit] > MAX_REFILL_SECONDS) {
+      throw new SettingError(
+        `--${SETTINGS[burst].flag} ${settings[burst]} takes longer than ${MAX_REFILL_SECONDS} s to come back ` +
+          `at --${SETTINGS[limit].flag} ${settings[limit]}: raise the one or lower the other`,
+      );
+    }
   }
   if (keepaliveTimeout > keepalive) {
     throw new SettingError(
