@@ -1,13 +1,15 @@
 import type { ListenAddress } from "../rpc/connections.js";
+import type { CallRateSettings } from "../service/call_rates.js";
 import { CHANNEL_SETTINGS, type ChannelSettings, parseChannelSettings } from "./channel_settings.js";
 import { checkSecurity } from "./check_security.js";
+import { checkRates, RATE_SETTINGS } from "./rate_settings.js";
 import { SECURITY_SETTINGS, type SecuritySettings } from "./security_settings.js";
 import { KIB, MIB, MINUTE, parseQuantity, SECOND, type Setting, SettingError } from "./setting.js";
 
 export { environmentName, type Setting, SettingError } from "./setting.js";
 
 /** All settings of a server, in the units in which it computes: milliseconds, bytes, counts. */
-export interface ServerSettings extends SecuritySettings {
+export interface ServerSettings extends SecuritySettings, CallRateSettings {
   readonly listen: ListenAddress;
   readonly trustCallers: boolean;
   readonly metrics: ListenAddress | undefined;
@@ -40,14 +42,6 @@ export interface ServerSettings extends SecuritySettings {
   readonly requestTimeout: number;
   readonly maxUnfinishedBytes: number;
   /** Calls a second and user; 0: any number. */
-  readonly rateLimit: number;
-  readonly rateBurst: number;
-  readonly appRateLimit: number;
-  readonly appRateBurst: number;
-  readonly streamRateLimit: number;
-  readonly streamRateBurst: number;
-  readonly appStreamRateLimit: number;
-  readonly appStreamRateBurst: number;
   readonly maxRequestBytes: number;
   readonly maxBatchBytes: number;
 }
@@ -257,70 +251,7 @@ export const SETTINGS: Readonly<Record<keyof ServerSettings, Setting>> = {
     default: "64MiB",
     help: "size of all requests together that have not arrived whole",
   },
-  rateLimit: {
-    flag: "rate-limit",
-    kind: "count",
-    min: 0,
-    max: 1_000_000,
-    default: "20",
-    help: "calls a second that one user may make; 0: any number",
-  },
-  rateBurst: {
-    flag: "rate-burst",
-    kind: "count",
-    min: 1,
-    max: 1_000_000,
-    default: "40",
-    help: "calls that a user who has been silent may make at once",
-  },
-  appRateLimit: {
-    flag: "app-rate-limit",
-    kind: "count",
-    min: 0,
-    max: 1_000_000,
-    default: "0",
-    help: "calls a second that all users of one app may make together; 0: any number",
-  },
-  appRateBurst: {
-    flag: "app-rate-burst",
-    kind: "count",
-    min: 1,
-    max: 1_000_000,
-    default: "2000",
-    help: "calls that an app that has been silent may make at once",
-  },
-  streamRateLimit: {
-    flag: "stream-rate-limit",
-    kind: "count",
-    min: 0,
-    max: 1_000_000,
-    default: "0",
-    help: "streams a second that one user may open; 0: any number within --rate-limit",
-  },
-  streamRateBurst: {
-    flag: "stream-rate-burst",
-    kind: "count",
-    min: 1,
-    max: 1_000_000,
-    default: "40",
-    help: "streams that a user who has opened none may open at once",
-  },
-  appStreamRateLimit: {
-    flag: "app-stream-rate-limit",
-    kind: "count",
-    min: 0,
-    max: 1_000_000,
-    default: "0",
-    help: "streams a second that all users of one app may open together; 0: any number",
-  },
-  appStreamRateBurst: {
-    flag: "app-stream-rate-burst",
-    kind: "count",
-    min: 1,
-    max: 1_000_000,
-    default: "2000",
-    help: "streams that an app that has opened none may open at once",
-  },
+  ...RATE_SETTINGS,
   maxRequestBytes: {
     flag: "max-request-bytes",
     kind: "bytes",
@@ -338,17 +269,6 @@ export const SETTINGS: Readonly<Record<keyof ServerSettings, Setting>> = {
     help: "size of a request of BatchJoinChannel or BatchSetState; never less than --max-request-bytes",
   },
 };
-
-/** Each limit of how often something may be done, and its burst. */
-const RATES = [
-  ["rateLimit", "rateBurst"],
-  ["appRateLimit", "appRateBurst"],
-  ["streamRateLimit", "streamRateBurst"],
-  ["appStreamRateLimit", "appStreamRateBurst"],
-] as const;
-
-/** How long a user who has spent its burst may take to have it back, in s: users are remembered for so long. */
-const MAX_REFILL_SECONDS = 600;
 
 /** Reads a setting as a person wrote it; throws a SettingError that says what is allowed. */
 export function parseSetting(setting: Setting, text: string): unknown {
@@ -389,14 +309,7 @@ export function checkSettings(settings: ServerSettings): void {
       `--max-state-bytes ${maxStateBytes} cannot be set in one call: --max-request-bytes is ${maxRequestBytes}`,
     );
   }
-  for (const [limit, burst] of RATES) {
-    if (settings[limit] > 0 && settings[burst] / settings[limit] > MAX_REFILL_SECONDS) {
-      throw new SettingError(
-        `--${SETTINGS[burst].flag} ${settings[burst]} takes longer than ${MAX_REFILL_SECONDS} s to come back ` +
-          `at --${SETTINGS[limit].flag} ${settings[limit]}: raise the one or lower the other`,
-      );
-    }
-  }
+  checkRates(settings);
   if (keepaliveTimeout > keepalive) {
     throw new SettingError(
       `--keepalive-timeout ${keepaliveTimeout}ms is longer than --keepalive ${keepalive}ms: pings would overlap`,
