@@ -1,13 +1,15 @@
 import type { ListenAddress } from "../rpc/connections.js";
+import type { CallRateSettings } from "../service/call_rates.js";
 import { CHANNEL_SETTINGS, type ChannelSettings, parseChannelSettings } from "./channel_settings.js";
 import { checkSecurity } from "./check_security.js";
+import { checkRates, RATE_SETTINGS } from "./rate_settings.js";
 import { SECURITY_SETTINGS, type SecuritySettings } from "./security_settings.js";
 import { KIB, MIB, MINUTE, parseQuantity, SECOND, type Setting, SettingError } from "./setting.js";
 
 export { environmentName, type Setting, SettingError } from "./setting.js";
 
 /** All settings of a server, in the units in which it computes: milliseconds, bytes, counts. */
-export interface ServerSettings extends SecuritySettings {
+export interface ServerSettings extends SecuritySettings, CallRateSettings {
   readonly listen: ListenAddress;
   readonly trustCallers: boolean;
   readonly metrics: ListenAddress | undefined;
@@ -40,8 +42,6 @@ export interface ServerSettings extends SecuritySettings {
   readonly requestTimeout: number;
   readonly maxUnfinishedBytes: number;
   /** Calls a second and user; 0: any number. */
-  readonly rateLimit: number;
-  readonly rateBurst: number;
   readonly maxRequestBytes: number;
   readonly maxBatchBytes: number;
 }
@@ -251,22 +251,7 @@ export const SETTINGS: Readonly<Record<keyof ServerSettings, Setting>> = {
     default: "64MiB",
     help: "size of all requests together that have not arrived whole",
   },
-  rateLimit: {
-    flag: "rate-limit",
-    kind: "count",
-    min: 0,
-    max: 1_000_000,
-    default: "20",
-    help: "calls a second that one user may make; 0: any number",
-  },
-  rateBurst: {
-    flag: "rate-burst",
-    kind: "count",
-    min: 1,
-    max: 1_000_000,
-    default: "40",
-    help: "calls that a user who has been silent may make at once",
-  },
+  ...RATE_SETTINGS,
   maxRequestBytes: {
     flag: "max-request-bytes",
     kind: "bytes",
@@ -284,9 +269,6 @@ export const SETTINGS: Readonly<Record<keyof ServerSettings, Setting>> = {
     help: "size of a request of BatchJoinChannel or BatchSetState; never less than --max-request-bytes",
   },
 };
-
-/** How long a user who has spent its burst may take to have it back, in s: users are remembered for so long. */
-const MAX_REFILL_SECONDS = 600;
 
 /** Reads a setting as a person wrote it; throws a SettingError that says what is allowed. */
 export function parseSetting(setting: Setting, text: string): unknown {
@@ -322,18 +304,12 @@ export function defaultSettings(): ServerSettings {
 export function checkSettings(settings: ServerSettings): void {
   const { maxStateBytes, maxRequestBytes, keepalive, keepaliveTimeout } = settings;
   checkSecurity(settings);
-  const { rateLimit, rateBurst } = settings;
   if (maxStateBytes > maxRequestBytes) {
     throw new SettingError(
       `--max-state-bytes ${maxStateBytes} cannot be set in one call: --max-request-bytes is ${maxRequestBytes}`,
     );
   }
-  if (rateLimit > 0 && rateBurst / rateLimit > MAX_REFILL_SECONDS) {
-    throw new SettingError(
-      `--rate-burst ${rateBurst} takes longer than ${MAX_REFILL_SECONDS} s to come back at --rate-limit ${rateLimit}: ` +
-        "raise the one or lower the other",
-    );
-  }
+  checkRates(settings);
   if (keepaliveTimeout > keepalive) {
     throw new SettingError(
       `--keepalive-timeout ${keepaliveTimeout}ms is longer than --keepalive ${keepalive}ms: pings would overlap`,

@@ -1,101 +1,135 @@
 import { userKey } from "../model/channel_id.js";
-import { PresenceError } from "../model/errors.js";
 import type { Clock } from "../time/clock.js";
 import { callerApp } from "./access.js";
 import type { Caller } from "./caller.js";
-import { RateLimiter } from "./rate_limiter.js";
+import { RateLimit } from "./rate_limit.js";
 
-/** How many calls a user may make. */
+/** How often users and apps may call and open streams (S21). A limit of 0: any number; a burst is 1 or more. */
 export interface CallRateSettings {
-  /** Calls a second and user (S21); 0: any number. Default 20. */
+  /** Calls a second and user. Default 20. */
   readonly rateLimit: number;
-  /** How many a user who has been silent may make at once, 1 or more (S21). Default 40. */
+  /** How many a user who has been silent may make at once. Default 40. */
   readonly rateBurst: number;
+  /** Calls a second of all users of an app together. Default 0. */
+  readonly appRateLimit: number;
+  /** How many an app that has been silent may make at once. Default 2000. */
+  readonly appRateBurst: number;
+  /** Streams that a user may open a second; each is a call as well. Default 0. */
+  readonly streamRateLimit: number;
+  /** How many a user who has opened none may open at once. Default 40. */
+  readonly streamRateBurst: number;
+  /** Streams that all users of an app together may open a second. Default 0. */
+  readonly appStreamRateLimit: number;
+  /** How many an app that has opened none may open at once. Default 2000. */
+  readonly appStreamRateBurst: number;
 }
 
 /** Renewals that count as one call: so much less does one cost. */
 const RENEWALS_PER_CALL = 50;
 
-/** Refusals that are kept for the next time: one for each time to wait, and a whole call's is 50 ms by default. */
-const MOST_REFUSALS = 1000;
-
 /** The methods whose requests carry what many calls would; how much, only the request tells. */
 const CARRIERS: ReadonlySet<string> = new Set(["BatchSetState", "BatchJoinChannel", "Heartbeat"]);
+
+/** The methods that open a stream. */
+const STREAMS: ReadonlySet<string> = new Set(["SubscribePresence", "WatchChannels"]);
+
+/** What is asked for, and from whose buckets: absent, who does not pay. */
+interface Bill {
+  readonly user?: string | undefined;
+  readonly app?: string | undefined;
+  readonly tokens: number;
+  readonly opensStream: boolean;
+}
 
 /**
  * Who pays for a call, and how much (S21).
  *
  * A caller with a name pays for its own calls, before their requests are decoded. For a back end, which is a trusted
  * caller without a name or one whose token lets it act for others, each user pays for what is done in its name; what is
- * done in nobody's (queries, heartbeats, feeds) is free.
+ * done in nobody's (queries, heartbeats, feeds) is free of the limits per user. The app pays for all of it. Who is over
+ * its own limit takes nothing from its app's.
  *
  * All but `close` throw RATE_LIMITED, with the time until the call would be let in; then nothing was taken.
  */
 export class CallRates {
-  readonly #limiter: RateLimiter | undefined;
-  /** By the time to wait, in ms. The same object for the same answer, so that it is encoded once. */
-  readonly #refusals = new Map<number, PresenceError>();
+  /** Those that are on; a user's before its app's. */
+  readonly #limits: readonly RateLimit[];
 
-  constructor(
-    private readonly settings: CallRateSettings,
-    clock: Clock,
-  ) {
-    const { rateLimit: perSecond, rateBurst: burst } = settings;
-    this.#limiter = perSecond > 0 ? new RateLimiter({ clock, perSecond, burst }) : undefined;
+  constructor(settings: CallRateSettings, clock: Clock) {
+    const { rateLimit, rateBurst, streamRateLimit, streamRateBurst } = settings;
+    const { appRateLimit, appRateBurst, appStreamRateLimit, appStreamRateBurst } = settings;
+    this.#limits = (
+      [
+        { scope: "user", counts: "calls", perSecond: rateLimit, burst: rateBurst },
+        { scope: "user", counts: "streams", perSecond: streamRateLimit, burst: streamRateBurst },
+        { scope: "app", counts: "calls", perSecond: appRateLimit, burst: appRateBurst },
+        { scope: "app", counts: "streams", perSecond: appStreamRateLimit, burst: appStreamRateBurst },
+      ] as const
+    )
+      .filter(({ perSecond }) => perSecond > 0)
+      .map((limit) => new RateLimit({ ...limit, clock }));
   }
 
   /** A call has come, of which no more is known than who makes it. Of one that carries many, the rest is asked for later. */
   call(caller: Caller, method: string): void {
-    if (!this.#limiter || isBackEnd(caller)) return;
-    const user = userKey(callerApp(caller), caller.userId!);
-    this.#refuseFor(CARRIERS.has(method) ? this.#limiter.wait(user) : this.#limiter.take(user));
+    if (this.#limits.length === 0) return;
+    const bill = { ...payers(caller), tokens: 1, opensStream: STREAMS.has(method) };
+    this.#check(bill);
+    if (!CARRIERS.has(method)) this.#take(bill);
   }
 
   /** A batch carries so many calls: let in as a whole or not at all, and never dearer than a full bucket. */
   batch(caller: Caller, entries: number): void {
-    if (!isBackEnd(caller)) this.#take(caller, caller.userId!, entries);
+    this.#pay({ ...payers(caller), tokens: entries, opensStream: false });
   }
 
   /** A heartbeat carries so many renewals. */
   renewals(caller: Caller, count: number): void {
-    if (!isBackEnd(caller)) this.#take(caller, caller.userId!, Math.ceil(count / RENEWALS_PER_CALL));
+    this.#pay({ ...payers(caller), tokens: Math.ceil(count / RENEWALS_PER_CALL), opensStream: false });
   }
 
-  /** A call, or an entry of a batch, is about to be carried out for this user. */
-  actingFor(caller: Caller, userId: string): void {
-    if (isBackEnd(caller)) this.#take(caller, userId, 1);
+  /** A call, or an entry of a batch, is about to be carried out for this user; `opensStream`: the call opens one. */
+  actingFor(caller: Caller, userId: string, opensStream = false): void {
+    if (isBackEnd(caller)) this.#pay({ user: userKey(callerApp(caller), userId), tokens: 1, opensStream });
   }
 
   /** Forgets everything. */
   close(): void {
-    this.#limiter?.close();
+    for (const limit of this.#limits) limit.close();
   }
 
-  /** Users of one id in two apps are two (S20). */
-  #take(caller: Caller, userId: string, tokens: number): void {
-    if (this.#limiter) this.#refuseFor(this.#limiter.take(userKey(callerApp(caller), userId), tokens));
+  /** From every bucket that is concerned, or from none. */
+  #pay(bill: Bill): void {
+    this.#check(bill);
+    this.#take(bill);
   }
 
-  #refuseFor(waitMs: number): void {
-    if (waitMs === 0) return;
-    let refusal = this.#refusals.get(waitMs);
-    if (!refusal) {
-      refusal = refusalOf(this.settings, waitMs);
-      if (this.#refusals.size === MOST_REFUSALS) this.#refusals.clear();
-      this.#refusals.set(waitMs, refusal);
+  #check(bill: Bill): void {
+    for (const limit of this.#limits) {
+      const name = payerOf(limit, bill);
+      if (name !== undefined) limit.check(name, bill.tokens);
     }
-    throw refusal;
   }
+
+  #take(bill: Bill): void {
+    for (const limit of this.#limits) {
+      const name = payerOf(limit, bill);
+      if (name !== undefined) limit.take(name, bill.tokens);
+    }
+  }
+}
+
+/** Whose bucket of this limit pays; undefined: nobody's. */
+function payerOf({ options: { scope, counts } }: RateLimit, bill: Bill): string | undefined {
+  return counts === "calls" || bill.opensStream ? bill[scope] : undefined;
+}
+
+/** Who pays for what a caller does itself. Users of one id in two apps are two (S20). */
+function payers(caller: Caller): Pick<Bill, "user" | "app"> {
+  const app = callerApp(caller);
+  return { user: isBackEnd(caller) ? undefined : userKey(app, caller.userId!), app };
 }
 
 function isBackEnd({ userId, grant }: Caller): boolean {
   return userId === undefined || (grant !== undefined && grant.actAs.length > 0);
-}
-
-function refusalOf({ rateLimit, rateBurst }: CallRateSettings, retryAfterMs: number): PresenceError {
-  const allowed = `${rateLimit} calls a second and user, ${rateBurst} at once`;
-  return new PresenceError("RATE_LIMITED", `too many calls: allowed are ${allowed}`, {
-    metadata: { limit: String(rateLimit), burst: String(rateBurst) },
-    retryAfterMs,
-  });
 }

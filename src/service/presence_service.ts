@@ -138,7 +138,7 @@ export class PresenceService {
 
   /** S1 to S8, S15, S16: joins, and writes the channel's events to `sink` until it is closed. */
   async subscribe(caller: Caller, request: pb.SubscribePresenceRequest, sink: Sink): Promise<Subscription> {
-    return this.#subscriber.subscribe(caller, this.#actingUser(caller, request.userId), request, sink);
+    return this.#subscriber.subscribe(caller, this.#actingUser(caller, request.userId, true), request, sink);
   }
 
   /** S16, S16a: writes what happens in many channels to `sink` until it is closed. NOT_ALLOWED without the right to it. */
@@ -222,9 +222,9 @@ export class PresenceService {
     return andThen(setting, written);
   }
 
-  #actingUser(caller: Caller, requested: string): string {
+  #actingUser(caller: Caller, requested: string, opensStream = false): string {
     const userId = actingUser(caller, requested);
-    this.#rates.actingFor(caller, userId);
+    this.#rates.actingFor(caller, userId, opensStream);
     return userId;
   }
 

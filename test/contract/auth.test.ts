@@ -18,6 +18,16 @@ const tokenOf = (sub: string, presence?: object, exp?: number): string =>
 
 const allow = (...rights: ChannelGrant["allow"]) => ({ channels: [{ pattern: "chat_*", allow: rights }] });
 
+/** google.rpc.Code, as the entries of a batch have it. */
+const PERMISSION_DENIED = 7;
+
+/** Watches the room until the first word from it. */
+const watch = async (client: ReturnType<typeof connect>["client"]): Promise<void> => {
+  const watching = client.watchChannels({ channels: [room], withSnapshot: true })[Symbol.asyncIterator]();
+  await watching.next();
+  await watching.return?.();
+};
+
 /** Who is let in by a token, and to what, over real connections (S20, S22). */
 describe("authentication by tokens", () => {
   let server: RollcallServer;
@@ -57,6 +67,7 @@ describe("authentication by tokens", () => {
       missing: undefined,
       forged: hs256({ claims }, "a secret of somebody else, of that length"),
       truncated: good.slice(0, -4),
+      "without a signature": good.slice(0, good.lastIndexOf(".") + 1),
       none: unsecured({ claims }),
       "not yet valid": hs256({ claims: { ...claims, nbf: Date.now() / 1000 + 600 } }),
       "wrong audience": hs256({ claims: { ...claims, aud: "other" } }),
@@ -127,6 +138,7 @@ describe("authentication by tokens", () => {
       ["read", "read", (client) => client.listOnlineUsers({ channel: room })],
       ["query", "query", (client) => client.listUserChannels({ userId: "tony" })],
       ["subscribe", "subscribe", (client) => new Listener(client, { channel: room }).next()],
+      ["feed", "feed", watch],
       ["subscribe", "subscribe or write", (client) => client.leaveChannel({ channel: room })],
     ];
     for (const [right, named, call] of needed) {
@@ -137,6 +149,15 @@ describe("authentication by tokens", () => {
       if (right !== "query") assert.equal(refusal.info?.metadata.channel, "chat_room");
       await call(as(tokenOf("mia", allow(right as "read"))));
       await as(tokenOf("mia")).joinChannel({ channel: room });
+    }
+    for (const call of ["batchSetState", "batchJoinChannel"] as const) {
+      for (const [right, outcome] of [
+        ["read", "error"],
+        ["write", "response"],
+      ] as const) {
+        const { results } = await as(tokenOf("mia", allow(right)))[call]({ requests: [{ channel: room }] });
+        assert.equal(results[0]?.result.case, outcome, `${call} with ${right}`);
+      }
     }
     const heartbeat = await refusalOf(
       as(tokenOf("tony", allow("subscribe", "read"))).heartbeat({ sessionIds: [sessionId] }),
@@ -165,6 +186,7 @@ describe("authentication by tokens", () => {
       ["NOT_ALLOWED", mia.leaveChannel({ channel: room, userId: "tony", sessionId })],
       ["SESSION_NOT_FOUND", mia.leaveChannel({ channel: room, sessionId })],
       ["NOT_ALLOWED", mia.heartbeat({ sessionIds: [sessionId] })],
+      ["NOT_ALLOWED", watch(mia)],
       ["NOT_ALLOWED", new Listener(mia, { channel: room, userId: "tony" }).next()],
       ["NOT_ALLOWED", new Listener(mia, { channel: room, sessionId }).next()],
       ["INVALID_PAGE_TOKEN", mia.listOnlineUsers({ channel: room, pageToken })],
@@ -173,6 +195,12 @@ describe("authentication by tokens", () => {
     for (const [reason, attempt] of attempts) assert.equal((await refusalOf(attempt)).reason, reason);
     assert.deepEqual((await tony.heartbeat({ sessionIds: [sessionId] })).expiredSessionIds, []);
     assert.equal((await tony.listOnlineUsers({ channel: room, pageToken })).users.length, 1);
+    const entries = { requests: [{ channel: room, userId: "tony" }, { channel: room }] };
+    for (const { results } of [await mia.batchSetState(entries), await mia.batchJoinChannel(entries)]) {
+      const [other, own] = results.map(({ result }) => result);
+      assert.ok(other?.case === "error" && other.value.code === PERMISSION_DENIED);
+      assert.equal(own?.case, "response");
+    }
   });
 
   it("S20 two apps with the same names never meet", async () => {

@@ -58,7 +58,7 @@ describe("calls too many, over a connection (S21)", () => {
     ]) {
       const { code, reason, retryDelay, info } = await refusalOf(call);
       assert.deepEqual([code, reason, retryDelay], ["RESOURCE_EXHAUSTED", "RATE_LIMITED", 0.05]);
-      assert.deepEqual(info?.metadata, { limit: "20", burst: "40" });
+      assert.deepEqual(info?.metadata, { scope: "user", counts: "calls", limit: "20", burst: "40" });
     }
     const { totalSize } = await clientOf().listOnlineUsers({ channel: message("room") });
     assert.equal(totalSize, 0);

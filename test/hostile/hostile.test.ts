@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { connect, message } from "../support/calls.js";
 import { ServerUnderTest } from "../support/server_under_test.js";
-import { ATTACKS } from "./attacks.js";
+import { ATTACKS, type Attack } from "./attacks.js";
 
 /** What the server may hold more while it is attacked than before. */
 const MOST_MORE_BYTES = 100 * 1024 * 1024;
@@ -14,7 +16,14 @@ const SETTINGS = {
 };
 
 /** What is said of an attack goes to the report, unless nobody asked for it. */
-const tell = process.env.ROLLCALL_HOSTILE_REPORT ? console.log : () => {};
+const isReporting = Boolean(process.env.ROLLCALL_HOSTILE_REPORT);
+const tell = isReporting ? console.log : () => {};
+
+/** A process that takes every byte and answers none. */
+const SINK = `
+  const sink = require("node:net").createServer((socket) => socket.on("error", () => {}).resume());
+  sink.listen(0, "127.0.0.1", () => console.log(sink.address().port));
+`;
 
 function p99(latencies: readonly number[]): string {
   const sorted = [...latencies].sort((a, b) => a - b);
@@ -62,12 +71,31 @@ describe("hostile transports (S21, S22)", function () {
     return latencies;
   }
 
+  /** What the same attack takes from the well-behaved client when it is on somebody else: the machine, and this process. */
+  async function besideSink(attack: Attack, forMs: number): Promise<number[]> {
+    const sink = spawn(process.execPath, ["-e", SINK], { stdio: ["ignore", "pipe", "inherit"] });
+    const [port] = (await once(sink.stdout, "data")) as [Buffer];
+    let isOver = false;
+    const attacking = attack(`127.0.0.1:${String(port).trim()}`).then((outcome) => outcome.end());
+    const end = () => {
+      isOver = true;
+      sink.kill();
+    };
+    const timer = setTimeout(end, forMs);
+    void attacking.then(end, end);
+    const latencies = await serve(() => isOver);
+    clearTimeout(timer);
+    await attacking.catch(() => {});
+    return latencies;
+  }
+
   for (const [name, { attack, isCut }] of Object.entries(ATTACKS)) {
     it(`${name}: the others are served, and memory stays bounded`, async () => {
       let calls = 0;
       const before = await serve(() => calls++ >= 200);
       const memoryBefore = await server.memory();
       let isOver = false;
+      const began = performance.now();
       const attacking = attack(server.address).finally(() => {
         isOver = true;
       });
@@ -80,6 +108,7 @@ describe("hostile transports (S21, S22)", function () {
       })();
       const during = await serve(() => isOver);
       const outcome = await attacking;
+      const attackedMs = performance.now() - began;
       await weighing;
       memoryAtMost = Math.max(memoryAtMost, await server.memory());
       calls = 0;
@@ -90,6 +119,7 @@ describe("hostile transports (S21, S22)", function () {
           `memory ${mib(memoryBefore)} to ${mib(memoryAtMost)} MiB; p99 ${p99(before)} before, ${p99(during)} during`,
       );
       outcome.end();
+      if (isReporting) tell(`${name}, on a sink instead: p99 ${p99(await besideSink(attack, attackedMs))}`);
       assert.ok(after.length === 20);
       if (isCut) assert.equal(outcome.closed, outcome.connections);
       assert.ok(memoryAtMost - memoryBefore < MOST_MORE_BYTES, `${mib(memoryAtMost - memoryBefore)} MiB more`);

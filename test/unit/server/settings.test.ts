@@ -69,6 +69,12 @@ describe("server: settings", () => {
       maxUnfinishedBytes: 67_108_864,
       rateLimit: 20,
       rateBurst: 40,
+      appRateLimit: 0,
+      appRateBurst: 2000,
+      streamRateLimit: 0,
+      streamRateBurst: 40,
+      appStreamRateLimit: 0,
+      appStreamRateBurst: 2000,
       maxRequestBytes: 65_536,
       maxBatchBytes: 1_048_576,
     });
@@ -257,6 +263,10 @@ describe("server: settings", () => {
     assert.throws(
       () => checkSettings(settings({ rateLimit: 1, rateBurst: 601 })),
       refused(/--rate-burst 601 takes longer than 600 s to come back at --rate-limit 1: raise the one or lower/),
+    );
+    assert.throws(
+      () => checkSettings(settings({ appStreamRateLimit: 2, appStreamRateBurst: 1201 })),
+      refused(/--app-stream-rate-burst 1201 takes longer than 600 s to come back at --app-stream-rate-limit 2/),
     );
     checkSettings(settings({ rateLimit: 1, rateBurst: 600 }));
     checkSettings(settings({ rateLimit: 0, rateBurst: 1_000_000 }));

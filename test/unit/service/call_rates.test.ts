@@ -5,13 +5,14 @@ import type { PresenceError } from "../../../src/model/errors.js";
 import { CallRates } from "../../../src/service/call_rates.js";
 import { ManualClock } from "../../support/manual_clock.js";
 import { authenticated } from "./callers.js";
+import { ratesOff } from "./rates.js";
 import { ROOM, refusal, World } from "./world.js";
 
 const NOBODY = { userId: undefined };
 const ANN = { userId: "ann" };
 
 function ratesOf(rateLimit: number, rateBurst: number): CallRates {
-  return new CallRates({ rateLimit, rateBurst }, new ManualClock());
+  return new CallRates(ratesOff({ rateLimit, rateBurst }), new ManualClock());
 }
 
 /** How many of these go through before one is refused; 1000 are enough. */
@@ -131,7 +132,7 @@ describe("service: who pays for calls (S21)", () => {
       () => rates.call(ANN, "SetState"),
       (error: PresenceError) => {
         assert.equal(error.message, "too many calls: allowed are 3 calls a second and user, 1 at once");
-        assert.deepEqual(error.metadata, { limit: "3", burst: "1" });
+        assert.deepEqual(error.metadata, { scope: "user", counts: "calls", limit: "3", burst: "1" });
         assert.equal(error.retryAfterMs, 334);
         return true;
       },
@@ -139,8 +140,114 @@ describe("service: who pays for calls (S21)", () => {
   });
 });
 
+describe("service: limits of apps and of streams (S21)", () => {
+  const limits = { rateLimit: 20, rateBurst: 4, appRateLimit: 10, appRateBurst: 6 };
+  const named = (userId: string, app: string) => authenticated(userId, { app });
+
+  it("users of an app share its limit, another app's do not, and the refusal tells which limit it was", () => {
+    const clock = new ManualClock();
+    const rates = new CallRates(ratesOff(limits), clock);
+    const call = (userId: string, app: string) => rates.call(named(userId, app), "SetState");
+    assert.equal(
+      until(() => call("ann", "chat")),
+      4,
+    );
+    assert.equal(
+      until(() => call("bob", "chat")),
+      2,
+      "what ann's refused call did not take",
+    );
+    assert.throws(
+      () => call("mia", "chat"),
+      (error: PresenceError) => {
+        assert.equal(error.message, "too many calls: allowed are 10 calls a second and app, 6 at once");
+        assert.deepEqual(error.metadata, { scope: "app", counts: "calls", limit: "10", burst: "6" });
+        assert.equal(error.retryAfterMs, 100);
+        return true;
+      },
+    );
+    for (let i = 0; i < 4; i++) call("ann", "game");
+    clock.advance(100);
+    call("mia", "chat");
+    assert.equal(
+      until(() => call("bob", "chat")),
+      0,
+    );
+    rates.close();
+    assert.equal(clock.pending, 0);
+  });
+
+  it("S22 who is refused for its app has paid nothing itself", () => {
+    const clock = new ManualClock();
+    const rates = new CallRates(ratesOff({ rateLimit: 1, rateBurst: 2, appRateLimit: 1000, appRateBurst: 1 }), clock);
+    rates.call(named("bob", "chat"), "SetState");
+    assert.equal(
+      until(() => rates.call(named("ann", "chat"), "SetState")),
+      0,
+    );
+    for (let i = 0; i < 2; i++) {
+      clock.advance(1);
+      rates.call(named("ann", "chat"), "SetState");
+    }
+  });
+
+  it("an app pays for its back ends: queries and feeds, each entry of a batch, 50 renewals as one", () => {
+    const only = () => new CallRates(ratesOff({ appRateLimit: 10, appRateBurst: 100 }), new ManualClock());
+    for (const caller of [NOBODY, authenticated("back end", { actAs: ["*"] }), ANN]) {
+      assert.equal(
+        until(() => {
+          const rates = only();
+          rates.batch(caller, 60);
+          rates.renewals(caller, 2000);
+          rates.call(caller, "Heartbeat");
+        }),
+        0,
+      );
+      const rates = only();
+      rates.batch(caller, 60);
+      rates.renewals(caller, 1951);
+      assert.equal(
+        until(() => rates.call(caller, "BatchSetState")),
+        0,
+      );
+      const others = only();
+      assert.equal(
+        until(() => others.call(caller, "WatchChannels")),
+        100,
+      );
+    }
+  });
+
+  it("streams are counted beside calls, for users and for apps", () => {
+    const on = { streamRateLimit: 1, streamRateBurst: 2, appStreamRateLimit: 1, appStreamRateBurst: 3 };
+    const rates = new CallRates(ratesOff(on), new ManualClock());
+    assert.equal(
+      until(() => rates.call(ANN, "SetState")),
+      Number.POSITIVE_INFINITY,
+    );
+    assert.equal(
+      until(() => rates.call(ANN, "SubscribePresence")),
+      2,
+    );
+    assert.equal(
+      until(() => rates.call({ userId: "bob" }, "WatchChannels")),
+      1,
+    );
+    assert.throws(
+      () => rates.call({ userId: "bob" }, "SubscribePresence"),
+      (error: PresenceError) => error.metadata.scope === "app" && error.metadata.counts === "streams",
+    );
+    rates.call(named("mia", "game"), "SubscribePresence");
+    assert.equal(
+      until(() => rates.actingFor(NOBODY, "tony", true)),
+      2,
+      "a back end's",
+    );
+  });
+});
+
 describe("service: calls too many (S21, S22)", () => {
-  const limited = () => new World({ settings: { rates: { rateLimit: 20, rateBurst: 2 } } });
+  const limited = () => new World({ settings: { rates: ratesOff({ rateLimit: 20, rateBurst: 2 }) } });
 
   it("change nothing, and the user may go on as soon as it was told", async () => {
     const world = limited();

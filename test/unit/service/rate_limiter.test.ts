@@ -55,6 +55,13 @@ describe("service: rate limiter (S21)", () => {
     assert.deepEqual([limiter.size, clock.pending], [0, 0]);
   });
 
+  it("keeps no more buckets than it may, however many names are made up", () => {
+    const { limiter } = limiterOf(20, 1);
+    for (let i = 0; i < 350_000; i++) limiter.take(`made up ${i}`);
+    assert.ok(limiter.size <= 200_001, `${limiter.size}`);
+    assert.equal(limiter.wait("made up 349999"), 50, "the last is remembered");
+  });
+
   const step = fc.oneof(
     fc.record({ name: fc.constantFrom("ann", "bob"), tokens: fc.integer({ min: 1, max: 8 }) }),
     fc.record({ passes: fc.integer({ min: 1, max: 900 }) }),

@@ -17,6 +17,7 @@ import { eventCodec } from "../../../src/wire/event_codec.js";
 import { feedCodec } from "../../../src/wire/feed_codec.js";
 import { ManualClock } from "../../support/manual_clock.js";
 import { FakeSink } from "../fanout/fake_sink.js";
+import { ratesOff } from "./rates.js";
 
 export const ROOM = { type: 1, name: "room" };
 
@@ -94,7 +95,7 @@ export class World {
         leaseTtlMs: 30_000,
         leaveOnCancel: true,
         streamTokenGraceMs: 0,
-        rates: { rateLimit: 0, rateBurst: 40 },
+        rates: ratesOff(),
         drainJitterMs: 5000,
         ...settings,
       },
