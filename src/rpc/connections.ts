@@ -2,6 +2,8 @@ import { createServer, type Server as NetServer, type Socket } from "node:net";
 import { TLSSocket, Server as TlsServer } from "node:tls";
 import { type Server, ServerCredentials } from "@grpc/grpc-js";
 import type { ClientCertificate } from "../service/caller.js";
+import type { Clock } from "../time/clock.js";
+import { PacedReading } from "./paced_reading.js";
 import { certificateOf, createTlsServer, renewTls, type TlsMaterial } from "./tls.js";
 
 type ConnectionInjector = ReturnType<Server["createConnectionInjector"]>;
@@ -19,6 +21,23 @@ export interface TlsOptions {
   /** A connection was refused before it was secure. */
   readonly onRefused: (error: Error) => void;
 }
+
+/** What connections may do. */
+export interface ConnectionsOptions {
+  readonly clock: Clock;
+  /** Connections from one IP address; 0: any number. */
+  readonly maxPerAddress: number;
+  /** How fast each is read, in bytes a second, and a quarter of that at once; 0: as fast as it can be. */
+  readonly bytesPerSecond: number;
+  /** How they are encrypted; undefined: they are plain text. */
+  readonly tls: TlsOptions | undefined;
+}
+
+/**
+ * Connections that are opened in one turn of the event loop. Each costs as much as some calls, and hundreds may have
+ * come at once: the calls of the others go between.
+ */
+const MOST_OPENED_AT_ONCE = 10;
 
 interface Connection {
   readonly socket: Socket;
@@ -39,17 +58,19 @@ export class Connections {
   readonly #injector: ConnectionInjector;
   /** How many there are from each address that has any. */
   readonly #byAddress = new Map<string, number>();
+  /** Connections that nobody listens to yet. */
+  readonly #waiting: Socket[] = [];
+  /** How many were opened in this turn of the event loop. */
+  #opened = 0;
+  readonly #paced: PacedReading | undefined;
   #refused = 0;
 
-  /**
-   * Connections are plain text unless `tls` says how they are encrypted. `maxPerAddress`: connections from one IP
-   * address; 0: any number.
-   */
   constructor(
     server: Server,
-    private readonly maxPerAddress: number,
-    tls?: TlsOptions,
+    private readonly options: ConnectionsOptions,
   ) {
+    const { clock, tls, bytesPerSecond } = options;
+    this.#paced = bytesPerSecond > 0 ? new PacedReading({ clock, bytesPerSecond }) : undefined;
     // Encrypted or not is settled here: what is injected are HTTP/2 connections.
     this.#injector = server.createConnectionInjector(ServerCredentials.createInsecure());
     this.#listener = tls
@@ -69,6 +90,11 @@ export class Connections {
   /** How many connections were closed at once because their address had too many. */
   get refused(): number {
     return this.#refused;
+  }
+
+  /** How many connections are not read just now, because they have brought too much. */
+  get held(): number {
+    return this.#paced?.held ?? 0;
   }
 
   /** Starts to listen; resolves with the address as it turned out. Rejects as `net.Server` does (EADDRINUSE…). */
@@ -113,6 +139,7 @@ export class Connections {
   destroyAll(): void {
     for (const { socket } of this.#open.values()) socket.destroy();
     for (const socket of this.#raw) socket.destroy();
+    this.#paced?.close();
   }
 
   #accept(socket: Socket): void {
@@ -123,7 +150,8 @@ export class Connections {
     }
     const address = socket.remoteAddress;
     const count = this.#byAddress.get(address) ?? 0;
-    if (this.maxPerAddress > 0 && count >= this.maxPerAddress) {
+    const { maxPerAddress } = this.options;
+    if (maxPerAddress > 0 && count >= maxPerAddress) {
       this.#refused++;
       socket.destroy();
       return;
@@ -138,8 +166,26 @@ export class Connections {
       if (left === 0) this.#byAddress.delete(address);
       else this.#byAddress.set(address, left);
     });
-    this.#injector.injectConnection(socket);
+    this.#waiting.push(socket);
+    if (this.#opened < MOST_OPENED_AT_ONCE) this.#openWaiting();
   }
+
+  /** Opens as many as may be opened in this turn; the others have to wait for the next. */
+  #openWaiting(): void {
+    while (this.#waiting.length > 0 && this.#opened < MOST_OPENED_AT_ONCE) {
+      const socket = this.#waiting.shift()!;
+      if (socket.destroyed) continue;
+      if (this.#opened === 0) setImmediate(this.#nextTurn);
+      this.#opened++;
+      this.#paced?.add(socket);
+      this.#injector.injectConnection(socket);
+    }
+  }
+
+  readonly #nextTurn = (): void => {
+    this.#opened = 0;
+    this.#openWaiting();
+  };
 
   #watchRaw(socket: Socket): void {
     this.#raw.add(socket);
