@@ -33,12 +33,6 @@ export interface ConnectionsOptions {
   readonly tls: TlsOptions | undefined;
 }
 
-/**
- * Connections that are opened in one turn of the event loop. Each costs as much as some calls, and hundreds may have
- * come at once: the calls of the others go between.
- */
-const MOST_OPENED_AT_ONCE = 10;
-
 interface Connection {
   readonly socket: Socket;
   readonly certificate: ClientCertificate | undefined;
@@ -58,10 +52,6 @@ export class Connections {
   readonly #injector: ConnectionInjector;
   /** How many there are from each address that has any. */
   readonly #byAddress = new Map<string, number>();
-  /** Connections that nobody listens to yet. */
-  readonly #waiting: Socket[] = [];
-  /** How many were opened in this turn of the event loop. */
-  #opened = 0;
   readonly #paced: PacedReading | undefined;
   #refused = 0;
 
@@ -166,26 +156,9 @@ export class Connections {
       if (left === 0) this.#byAddress.delete(address);
       else this.#byAddress.set(address, left);
     });
-    this.#waiting.push(socket);
-    if (this.#opened < MOST_OPENED_AT_ONCE) this.#openWaiting();
+    this.#paced?.add(socket);
+    this.#injector.injectConnection(socket);
   }
-
-  /** Opens as many as may be opened in this turn; the others have to wait for the next. */
-  #openWaiting(): void {
-    while (this.#waiting.length > 0 && this.#opened < MOST_OPENED_AT_ONCE) {
-      const socket = this.#waiting.shift()!;
-      if (socket.destroyed) continue;
-      if (this.#opened === 0) setImmediate(this.#nextTurn);
-      this.#opened++;
-      this.#paced?.add(socket);
-      this.#injector.injectConnection(socket);
-    }
-  }
-
-  readonly #nextTurn = (): void => {
-    this.#opened = 0;
-    this.#openWaiting();
-  };
 
   #watchRaw(socket: Socket): void {
     this.#raw.add(socket);

@@ -47,15 +47,20 @@ describe("hostile transports (S21, S22)", function () {
         }),
       ),
     );
-    await honest.client.batchJoinChannel({
-      requests: Array.from({ length: 100 }, (_, i) => ({ channel: message("crowd"), userId: `user ${i}` })),
-    });
+    await joinCrowd();
   });
 
   afterEach(async () => {
     honest.channel.close();
     await server.stop();
   });
+
+  /** Joins those whose states are written and read; joined again, they stay for another while. */
+  async function joinCrowd(): Promise<void> {
+    await honest.client.batchJoinChannel({
+      requests: Array.from({ length: 100 }, (_, i) => ({ channel: message("crowd"), userId: `user ${i}` })),
+    });
+  }
 
   /** Writes and reads, one after the other, until told to stop; each must succeed. */
   async function serve(until: () => boolean): Promise<number[]> {
@@ -73,6 +78,7 @@ describe("hostile transports (S21, S22)", function () {
 
   /** How long the well-behaved client waits while nobody weighs the memory: a collection holds the server up too. */
   async function beside(attack: Attack): Promise<number[]> {
+    await joinCrowd();
     let isOver = false;
     const attacking = attack(server.address).finally(() => {
       isOver = true;
@@ -84,6 +90,7 @@ describe("hostile transports (S21, S22)", function () {
 
   /** What the same attack takes from the well-behaved client when it is on somebody else: the machine, and this process. */
   async function besideSink(attack: Attack, forMs: number): Promise<number[]> {
+    await joinCrowd();
     const sink = spawn(process.execPath, ["-e", SINK], { stdio: ["ignore", "pipe", "inherit"] });
     const [port] = (await once(sink.stdout, "data")) as [Buffer];
     let isOver = false;
