@@ -2,6 +2,8 @@ import { createServer, type Server as NetServer, type Socket } from "node:net";
 import { TLSSocket, Server as TlsServer } from "node:tls";
 import { type Server, ServerCredentials } from "@grpc/grpc-js";
 import type { ClientCertificate } from "../service/caller.js";
+import type { Clock } from "../time/clock.js";
+import { PacedReading } from "./paced_reading.js";
 import { certificateOf, createTlsServer, renewTls, type TlsMaterial } from "./tls.js";
 
 type ConnectionInjector = ReturnType<Server["createConnectionInjector"]>;
@@ -18,6 +20,17 @@ export interface TlsOptions {
   readonly material: TlsMaterial;
   /** A connection was refused before it was secure. */
   readonly onRefused: (error: Error) => void;
+}
+
+/** What connections may do. */
+export interface ConnectionsOptions {
+  readonly clock: Clock;
+  /** Connections from one IP address; 0: any number. */
+  readonly maxPerAddress: number;
+  /** How fast each is read, in bytes a second, and a quarter of that at once; 0: as fast as it can be. */
+  readonly bytesPerSecond: number;
+  /** How they are encrypted; undefined: they are plain text. */
+  readonly tls: TlsOptions | undefined;
 }
 
 interface Connection {
@@ -39,17 +52,15 @@ export class Connections {
   readonly #injector: ConnectionInjector;
   /** How many there are from each address that has any. */
   readonly #byAddress = new Map<string, number>();
+  readonly #paced: PacedReading | undefined;
   #refused = 0;
 
-  /**
-   * Connections are plain text unless `tls` says how they are encrypted. `maxPerAddress`: connections from one IP
-   * address; 0: any number.
-   */
   constructor(
     server: Server,
-    private readonly maxPerAddress: number,
-    tls?: TlsOptions,
+    private readonly options: ConnectionsOptions,
   ) {
+    const { clock, tls, bytesPerSecond } = options;
+    this.#paced = bytesPerSecond > 0 ? new PacedReading({ clock, bytesPerSecond }) : undefined;
     // Encrypted or not is settled here: what is injected are HTTP/2 connections.
     this.#injector = server.createConnectionInjector(ServerCredentials.createInsecure());
     this.#listener = tls
@@ -69,6 +80,11 @@ export class Connections {
   /** How many connections were closed at once because their address had too many. */
   get refused(): number {
     return this.#refused;
+  }
+
+  /** How many connections are not read just now, because they have brought too much. */
+  get held(): number {
+    return this.#paced?.held ?? 0;
   }
 
   /** Starts to listen; resolves with the address as it turned out. Rejects as `net.Server` does (EADDRINUSE…). */
@@ -113,6 +129,7 @@ export class Connections {
   destroyAll(): void {
     for (const { socket } of this.#open.values()) socket.destroy();
     for (const socket of this.#raw) socket.destroy();
+    this.#paced?.close();
   }
 
   #accept(socket: Socket): void {
@@ -123,7 +140,8 @@ export class Connections {
     }
     const address = socket.remoteAddress;
     const count = this.#byAddress.get(address) ?? 0;
-    if (this.maxPerAddress > 0 && count >= this.maxPerAddress) {
+    const { maxPerAddress } = this.options;
+    if (maxPerAddress > 0 && count >= maxPerAddress) {
       this.#refused++;
       socket.destroy();
       return;
@@ -138,6 +156,7 @@ export class Connections {
       if (left === 0) this.#byAddress.delete(address);
       else this.#byAddress.set(address, left);
     });
+    this.#paced?.add(socket);
     this.#injector.injectConnection(socket);
   }
 

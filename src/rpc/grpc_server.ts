@@ -30,6 +30,8 @@ export interface GrpcServerOptions {
   readonly maxBatchBytes: number;
   /** Connections from one IP address; 0: any number. Default 0. */
   readonly maxConnectionsPerAddress: number;
+  /** How fast a connection is read, in bytes a second, and a quarter of that at once; 0: no limit. Default 4 MiB. */
+  readonly maxConnectionBytesPerSecond: number;
   /** Calls and streams open at once on one connection. Default 2000. */
   readonly maxStreamsPerConnection: number;
   /** How long a request may take to arrive, in ms. Default 10000. */
@@ -72,7 +74,12 @@ export class GrpcServer {
       "grpc.max_send_message_length": -1,
       "grpc.enable_channelz": 0,
     });
-    this.#connections = new Connections(this.#server, options.maxConnectionsPerAddress, options.tls);
+    this.#connections = new Connections(this.#server, {
+      clock: options.clock,
+      maxPerAddress: options.maxConnectionsPerAddress,
+      bytesPerSecond: options.maxConnectionBytesPerSecond,
+      tls: options.tls,
+    });
     this.#server.addService(
       bytesServiceDefinition(PresenceServiceDesc),
       presenceHandlers({ ...options, maxBatchBytes, connections: this.#connections }),
@@ -89,6 +96,11 @@ export class GrpcServer {
   /** How many connections were refused because their address had too many. */
   get refusedConnections(): number {
     return this.#connections.refused;
+  }
+
+  /** How many connections are not read just now, because they have brought too much. */
+  get heldConnections(): number {
+    return this.#connections.held;
   }
 
   /** Starts to listen; resolves with the address as it turned out. */

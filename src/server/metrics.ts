@@ -55,6 +55,11 @@ export class Metrics {
       "Connections refused since the start because their address had too many",
       () => grpc.refusedConnections,
     );
+    gauge(
+      "rollcall_held_connections",
+      "Connections not read just now because they have brought too much",
+      () => grpc.heldConnections,
+    );
     gauge("rollcall_channels", "Channels that use memory", () => engine.stats().channels);
     gauge("rollcall_present", "Users present, counted once per channel", () => engine.stats().present);
     gauge("rollcall_sessions", "Sessions: attached, detached, leases", () => engine.stats().sessions);

@@ -38,6 +38,8 @@ export interface ServerSettings extends SecuritySettings, CallRateSettings {
   readonly maxSessionsPerUser: number;
   /** 0: any number. */
   readonly maxConnectionsPerAddress: number;
+  /** Bytes a second; 0: as fast as they come. */
+  readonly maxConnectionBytesPerSecond: number;
   readonly maxStreamsPerConnection: number;
   readonly requestTimeout: number;
   readonly maxUnfinishedBytes: number;
@@ -226,6 +228,14 @@ export const SETTINGS: Readonly<Record<keyof ServerSettings, Setting>> = {
     max: 1_000_000,
     default: "0",
     help: "connections from one IP address; 0: any number, as behind a proxy or NAT",
+  },
+  maxConnectionBytesPerSecond: {
+    flag: "max-connection-bytes-per-second",
+    kind: "bytes",
+    min: 0,
+    max: 64 * 1024 * MIB,
+    default: "4MiB",
+    help: "how fast one connection is read, and a quarter of that at once; 0: as fast as it comes",
   },
   maxStreamsPerConnection: {
     flag: "max-streams-per-connection",

@@ -33,14 +33,6 @@ const CARRIERS: ReadonlySet<string> = new Set(["BatchSetState", "BatchJoinChanne
 /** The methods that open a stream. */
 const STREAMS: ReadonlySet<string> = new Set(["SubscribePresence", "WatchChannels"]);
 
-/** What is asked for, and from whose buckets: absent, who does not pay. */
-interface Bill {
-  readonly user?: string | undefined;
-  readonly app?: string | undefined;
-  readonly tokens: number;
-  readonly opensStream: boolean;
-}
-
 /**
  * Who pays for a call, and how much (S21).
  *
@@ -73,24 +65,24 @@ export class CallRates {
   /** A call has come, of which no more is known than who makes it. Of one that carries many, the rest is asked for later. */
   call(caller: Caller, method: string): void {
     if (this.#limits.length === 0) return;
-    const bill = { ...payers(caller), tokens: 1, opensStream: STREAMS.has(method) };
-    this.#check(bill);
-    if (!CARRIERS.has(method)) this.#take(bill);
+    const opensStream = STREAMS.has(method);
+    if (CARRIERS.has(method)) this.#check(ownPayer(caller), callerApp(caller), 1, opensStream);
+    else this.#pay(ownPayer(caller), callerApp(caller), 1, opensStream);
   }
 
   /** A batch carries so many calls: let in as a whole or not at all, and never dearer than a full bucket. */
   batch(caller: Caller, entries: number): void {
-    this.#pay({ ...payers(caller), tokens: entries, opensStream: false });
+    this.#pay(ownPayer(caller), callerApp(caller), entries, false);
   }
 
   /** A heartbeat carries so many renewals. */
   renewals(caller: Caller, count: number): void {
-    this.#pay({ ...payers(caller), tokens: Math.ceil(count / RENEWALS_PER_CALL), opensStream: false });
+    this.#pay(ownPayer(caller), callerApp(caller), Math.ceil(count / RENEWALS_PER_CALL), false);
   }
 
   /** A call, or an entry of a batch, is about to be carried out for this user; `opensStream`: the call opens one. */
   actingFor(caller: Caller, userId: string, opensStream = false): void {
-    if (isBackEnd(caller)) this.#pay({ user: userKey(callerApp(caller), userId), tokens: 1, opensStream });
+    if (isBackEnd(caller)) this.#pay(userKey(callerApp(caller), userId), undefined, 1, opensStream);
   }
 
   /** Forgets everything. */
@@ -98,36 +90,38 @@ export class CallRates {
     for (const limit of this.#limits) limit.close();
   }
 
-  /** From every bucket that is concerned, or from none. */
-  #pay(bill: Bill): void {
-    this.#check(bill);
-    this.#take(bill);
-  }
-
-  #check(bill: Bill): void {
+  /** From every bucket that is concerned, or from none; absent, who does not pay. */
+  #pay(user: string | undefined, app: string | undefined, tokens: number, opensStream: boolean): void {
+    // A single limit, as by default, is all or nothing by itself: one look-up less for each call.
+    if (this.#limits.length > 1) this.#check(user, app, tokens, opensStream);
     for (const limit of this.#limits) {
-      const name = payerOf(limit, bill);
-      if (name !== undefined) limit.check(name, bill.tokens);
+      const name = payerOf(limit, user, app, opensStream);
+      if (name !== undefined) limit.take(name, tokens);
     }
   }
 
-  #take(bill: Bill): void {
+  #check(user: string | undefined, app: string | undefined, tokens: number, opensStream: boolean): void {
     for (const limit of this.#limits) {
-      const name = payerOf(limit, bill);
-      if (name !== undefined) limit.take(name, bill.tokens);
+      const name = payerOf(limit, user, app, opensStream);
+      if (name !== undefined) limit.check(name, tokens);
     }
   }
 }
 
 /** Whose bucket of this limit pays; undefined: nobody's. */
-function payerOf({ options: { scope, counts } }: RateLimit, bill: Bill): string | undefined {
-  return counts === "calls" || bill.opensStream ? bill[scope] : undefined;
+function payerOf(
+  { options: { scope, counts } }: RateLimit,
+  user: string | undefined,
+  app: string | undefined,
+  opensStream: boolean,
+): string | undefined {
+  if (counts === "streams" && !opensStream) return undefined;
+  return scope === "user" ? user : app;
 }
 
-/** Who pays for what a caller does itself. Users of one id in two apps are two (S20). */
-function payers(caller: Caller): Pick<Bill, "user" | "app"> {
-  const app = callerApp(caller);
-  return { user: isBackEnd(caller) ? undefined : userKey(app, caller.userId!), app };
+/** Which user pays for what a caller does itself. Users of one id in two apps are two (S20). */
+function ownPayer(caller: Caller): string | undefined {
+  return isBackEnd(caller) ? undefined : userKey(callerApp(caller), caller.userId!);
 }
 
 function isBackEnd({ userId, grant }: Caller): boolean {

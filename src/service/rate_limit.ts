@@ -33,9 +33,10 @@ export class RateLimit {
     if (waitMs > 0) throw this.#refusal(waitMs);
   }
 
-  /** Takes tokens that are known to be there. */
+  /** Takes tokens; throws as `check` does, with nothing taken, unless they are there. */
   take(name: string, tokens = 1): void {
-    this.#limiter.take(name, tokens);
+    const waitMs = this.#limiter.take(name, tokens);
+    if (waitMs > 0) throw this.#refusal(waitMs);
   }
 
   /** Forgets everything. */

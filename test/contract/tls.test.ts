@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { connect as connectTcp } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { setInterval } from "node:timers/promises";
 import { connect as connectTls, type TLSSocket } from "node:tls";
 import { credentials } from "@grpc/grpc-js";
 import type { RollcallServer } from "../../src/server/server.js";
@@ -206,6 +207,22 @@ describe("TLS", () => {
     assert.equal(await shown(), "renewed");
     await secure(address).client.setState({ channel: room, userId: "tony" });
     await stays.client.setState({ channel: room, userId: "anna", states: { still: "here" } });
+    await new Listener(secure(address).client, { channel: room, userId: "tony" }).opened();
+    await anna.expect("remoteJoin");
+  });
+
+  it("takes up a certificate that changes by itself, and ends no stream", async function () {
+    this.timeout(15_000);
+    const { address } = await start();
+    const { client } = secure(address);
+    const anna = new Listener(client, { channel: room, userId: "anna" });
+    await anna.opened();
+    const renewed = authority.issue("renewed");
+    // What is written before the first look at the file is no change to it, so it is written again.
+    for await (const _ of setInterval(200)) {
+      write(renewed);
+      if ((await shake(address)).getPeerCertificate().subject.CN === "renewed") break;
+    }
     await new Listener(secure(address).client, { channel: room, userId: "tony" }).opened();
     await anna.expect("remoteJoin");
   });

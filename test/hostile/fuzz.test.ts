@@ -17,6 +17,7 @@ import { connect, message, stream } from "../support/calls.js";
 import { ManualClock } from "../support/manual_clock.js";
 import { property } from "../support/property.js";
 import { startTestServer } from "../support/server.js";
+import { BODIES, MESSAGES } from "./corpus.js";
 import { RawConnection } from "./raw_connection.js";
 
 const METHODS: readonly DescMethod[] = PresenceService.methods;
@@ -169,6 +170,27 @@ describe("fuzzing (S22)", function () {
       },
       { runs: 40 },
     );
+  }
+
+  for (const [what, bytes] of Object.entries(MESSAGES)) {
+    it(`the corpus: ${what}`, async () => {
+      const before = await positions();
+      for (const { name, methodKind } of METHODS) {
+        const status = await call(name, framed(bytes));
+        assert.match(status, /^(?:0|3|5|7|8|9|10)$/, name);
+        if (status !== "0" && methodKind === "unary") assert.equal(await positions(), before, name);
+      }
+      await checkServed();
+    });
+  }
+
+  for (const [what, body] of Object.entries(BODIES)) {
+    it(`the corpus, below the message: ${what}`, async () => {
+      const before = await positions();
+      for (const { name } of METHODS) assert.match(await call(name, body), /^(?:\d+|reset \d+)$/, name);
+      assert.equal(await positions(), before);
+      await checkServed();
+    });
   }
 
   property(

@@ -16,6 +16,7 @@ import { CallSink } from "../../../src/rpc/call_sink.js";
 import { Connections } from "../../../src/rpc/connections.js";
 import { bytesServiceDefinition } from "../../../src/rpc/service_definition.js";
 import { Framer, sinkOf } from "../../../src/rpc/stream_sink.js";
+import { systemClock } from "../../../src/time/clock.js";
 import { type Deferred, deferred, nextEvent, within } from "../../support/deferred.js";
 
 type Call = ServerWritableStream<Buffer, Buffer>;
@@ -41,7 +42,12 @@ for (const [name, open] of WAYS) {
 
     beforeEach(async () => {
       server = new Server();
-      connections = new Connections(server, 0);
+      connections = new Connections(server, {
+        clock: systemClock,
+        maxPerAddress: 0,
+        bytesPerSecond: 0,
+        tls: undefined,
+      });
       const subscribePresence = (incoming: Call): void => {
         const peer = incoming.getPeer();
         call = incoming;

@@ -64,6 +64,7 @@ describe("server: settings", () => {
       maxChannelsPerUser: 100,
       maxSessionsPerUser: 32,
       maxConnectionsPerAddress: 0,
+      maxConnectionBytesPerSecond: 4_194_304,
       maxStreamsPerConnection: 2000,
       requestTimeout: 10_000,
       maxUnfinishedBytes: 67_108_864,

@@ -1,0 +1,142 @@
+import type { Socket } from "node:net";
+import type { Clock, Timer } from "../time/clock.js";
+
+/** How fast connections are read. */
+export interface PacedReadingOptions {
+  readonly clock: Clock;
+  /** Bytes a second of each connection, and a quarter of that at once. More than 0. */
+  readonly bytesPerSecond: number;
+}
+
+/** A connection that brings no more than this many ms' worth of bytes at once is not held back. */
+const BURST_MS = 250;
+/** How often all connections are looked at, in ms, and how often those that were held back of late. */
+const LOOK_MS = 100;
+const LOOK_AGAIN_MS = 10;
+/** For no longer than this, in ms: a client whose answers to PINGs are not read would be taken for dead. */
+const MOST_HELD_MS = 1000;
+/** Who was held back is looked at closely for so long, in ms. */
+const SUSPECT_MS = 1000;
+
+/** What is below a socket, and has no public name. `socket.pause()` does nothing once an HTTP/2 session has the socket. */
+interface Handle {
+  readStart(): void;
+  readStop(): void;
+  /** Bytes that the system has not taken yet. */
+  readonly writeQueueSize: number;
+}
+
+interface Reading {
+  readonly socket: Socket;
+  bytesRead: number;
+  lookedAt: number;
+  /** Bytes that it has brought beyond its rate. */
+  level: number;
+  isHeld: boolean;
+  suspectUntil: number;
+}
+
+/**
+ * Reads no connection faster than it may bring bytes: one that brings more is not read for a while, and TCP holds its
+ * client up. One thread reads all connections, so what floods one of them would make the others wait.
+ */
+export class PacedReading {
+  readonly #readings = new Set<Reading>();
+  readonly #suspects = new Set<Reading>();
+  #timer: Timer | undefined;
+  #suspectsTimer: Timer | undefined;
+  #held = 0;
+
+  constructor(private readonly options: PacedReadingOptions) {}
+
+  /** How many connections are not read just now. */
+  get held(): number {
+    return this.#held;
+  }
+
+  /** Paces a connection until it closes. */
+  add(socket: Socket): void {
+    const reading: Reading = {
+      socket,
+      bytesRead: socket.bytesRead,
+      lookedAt: this.options.clock.now().tick,
+      level: 0,
+      isHeld: false,
+      suspectUntil: 0,
+    };
+    this.#readings.add(reading);
+    this.#timer ??= this.options.clock.setTimer(LOOK_MS, this.#lookAtAll);
+    socket.once("close", () => {
+      if (reading.isHeld) this.#held--;
+      this.#readings.delete(reading);
+      this.#suspects.delete(reading);
+    });
+  }
+
+  /** Stops pacing; what is held back stays so. */
+  close(): void {
+    this.#timer?.cancel();
+    this.#suspectsTimer?.cancel();
+    this.#readings.clear();
+    this.#suspects.clear();
+  }
+
+  readonly #lookAtAll = (): void => {
+    for (const reading of this.#readings) this.#look(reading);
+    this.#timer = this.#readings.size > 0 ? this.options.clock.setTimer(LOOK_MS, this.#lookAtAll) : undefined;
+  };
+
+  readonly #lookAtSuspects = (): void => {
+    this.#suspectsTimer = undefined;
+    for (const reading of this.#suspects) {
+      this.#look(reading);
+      if (reading.lookedAt > reading.suspectUntil && !reading.isHeld) this.#suspects.delete(reading);
+    }
+    this.#lookAgain();
+  };
+
+  #lookAgain(): void {
+    if (this.#suspects.size > 0)
+      this.#suspectsTimer ??= this.options.clock.setTimer(LOOK_AGAIN_MS, this.#lookAtSuspects);
+  }
+
+  #look(reading: Reading): void {
+    const { clock, bytesPerSecond } = this.options;
+    const { bytesRead } = reading.socket;
+    const now = clock.now().tick;
+    const grown = reading.level + bytesRead - reading.bytesRead - ((now - reading.lookedAt) * bytesPerSecond) / 1000;
+    reading.level = Math.min(Math.max(0, grown), ((BURST_MS + MOST_HELD_MS) * bytesPerSecond) / 1000);
+    reading.bytesRead = bytesRead;
+    reading.lookedAt = now;
+    if (reading.level > (BURST_MS * bytesPerSecond) / 1000) this.#hold(reading);
+    else if (reading.isHeld) this.#letGo(reading);
+  }
+
+  #hold(reading: Reading): void {
+    const handle = handleOf(reading.socket);
+    if (!handle) return;
+    // Each time anew: when what it writes has gone out the HTTP/2 session may have begun to read again.
+    handle.readStop();
+    if (!reading.isHeld) this.#held++;
+    reading.isHeld = true;
+    reading.suspectUntil = reading.lookedAt + SUSPECT_MS;
+    this.#suspects.add(reading);
+    this.#lookAgain();
+  }
+
+  #letGo(reading: Reading): void {
+    const handle = handleOf(reading.socket);
+    // A client that does not take its answers is not read by the HTTP/2 session either, and that is to stay so.
+    if (!handle || handle.writeQueueSize > 0) return;
+    reading.isHeld = false;
+    this.#held--;
+    handle.readStart();
+  }
+}
+
+/** Undefined where it is not found, in another version of Node, and then the connection is read as fast as it can be. */
+function handleOf(socket: Socket): Handle | undefined {
+  const handle = (socket as unknown as { _handle?: Partial<Handle> | null })._handle;
+  const isKnown = typeof handle?.readStop === "function" && typeof handle.readStart === "function";
+  return isKnown && typeof handle.writeQueueSize === "number" ? (handle as Handle) : undefined;
+}

@@ -1,0 +1,117 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { credentials } from "@grpc/grpc-js";
+import type { RollcallServer } from "../../src/server/server.js";
+import type { ServerSettings } from "../../src/server/settings.js";
+import { connect, message } from "../support/calls.js";
+import { makeAuthority } from "../support/certificates.js";
+import { ManualClock } from "../support/manual_clock.js";
+import { startTestServer } from "../support/server.js";
+
+const room = message("room");
+const KIB = 1024;
+
+/** How fast a connection is read, over real sockets; time goes on as the test says (S21). */
+describe("bytes per connection", () => {
+  let clock: ManualClock;
+  let server: RollcallServer;
+  let folder: string;
+  const channels: { close(): void }[] = [];
+
+  beforeEach(() => {
+    clock = new ManualClock();
+    folder = mkdtempSync(path.join(tmpdir(), "rollcall-paced-"));
+  });
+
+  afterEach(async () => {
+    for (const channel of channels.splice(0)) channel.close();
+    const closed = server.close();
+    clock.advance(10_000);
+    await closed;
+    rmSync(folder, { recursive: true });
+  });
+
+  /** A user on a connection of its own that is open. */
+  async function enter(userId: string, roots?: string) {
+    const secured = roots === undefined ? {} : { credentials: credentials.createSsl(Buffer.from(roots)) };
+    const { client, channel } = connect(server.address, userId, secured);
+    channels.push(channel);
+    const set = (value: string) => client.setState({ channel: room, states: { value } });
+    await set("here");
+    return set;
+  }
+
+  /** Brings 1.2 MB in calls that are refused for what is in them. */
+  async function flood(set: (value: string) => Promise<unknown>): Promise<void> {
+    for (let i = 0; i < 20; i++) await assert.rejects(set("x".repeat(60_000)), /INVALID_ARGUMENT|RESOURCE_EXHAUSTED/);
+  }
+
+  async function start(settings: Partial<ServerSettings>): Promise<void> {
+    server = await startTestServer(settings, { clock });
+  }
+
+  async function isHeldWhileOthersAreServed(roots?: string): Promise<void> {
+    const flooder = await enter("flooder", roots);
+    const honest = await enter("honest", roots);
+    await flood(flooder);
+    clock.advance(100);
+    let isAnswered = false;
+    const late = flooder("late").then(() => {
+      isAnswered = true;
+    });
+    for (let i = 0; i < 20; i++) await honest(`${i}`);
+    assert.equal(isAnswered, false, "it is not read");
+    clock.advance(1000);
+    await late;
+    for (let i = 0; i < 5; i++) await flooder(`${i}`);
+  }
+
+  it("one that brings too much is not read for a while, and the others are", async () => {
+    await start({ maxConnectionBytesPerSecond: 1000 * KIB });
+    await isHeldWhileOthersAreServed();
+  });
+
+  it("the same on TLS", async () => {
+    const authority = makeAuthority();
+    const { cert, key } = authority.issue("server");
+    const file = (name: string, text: string) => {
+      writeFileSync(path.join(folder, name), text);
+      return path.join(folder, name);
+    };
+    await start({
+      maxConnectionBytesPerSecond: 1000 * KIB,
+      tlsCert: file("cert.pem", cert),
+      tlsKey: file("key.pem", key),
+    });
+    await isHeldWhileOthersAreServed(authority.cert);
+  });
+
+  it("one that closes while it is not read is gone", async () => {
+    await start({ maxConnectionBytesPerSecond: 1000 * KIB, metrics: { host: "127.0.0.1", port: 0 } });
+    const gauge = async (name: string): Promise<string | undefined> => {
+      const response = await fetch(`http://${server.metricsAddress}/metrics`);
+      return new RegExp(`^${name} (.*)$`, "m").exec(await response.text())?.[1];
+    };
+    await flood(await enter("flooder"));
+    clock.advance(100);
+    assert.equal(await gauge("rollcall_held_connections"), "1");
+    channels.pop()!.close();
+    clock.advance(2000);
+    while ((await gauge("rollcall_connections")) !== "0") await new Promise(setImmediate);
+    assert.equal(await gauge("rollcall_held_connections"), "0");
+  });
+
+  for (const [what, settings] of [
+    ["with the limit off", { maxConnectionBytesPerSecond: 0 }],
+    ["within the rate", { maxConnectionBytesPerSecond: 16_000 * KIB }],
+  ] as const)
+    it(`${what} none is held`, async () => {
+      await start(settings);
+      const set = await enter("ann");
+      await flood(set);
+      clock.advance(100);
+      await set("at once");
+    });
+});
