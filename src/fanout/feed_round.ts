@@ -195,10 +195,8 @@ export class FeedRound {
     const codec = this.host.codec.forChannel(id, position.epoch);
     const snapshot = new SharedSnapshot({
       codec,
-      users: users.map((state) => ({ state, bytes: undefined })),
-      stateBytes: ({ state }) => this.host.codec.state(state),
-      sizeOf: (state) => this.host.codec.sizeInSnapshot(state),
-      earlier: [],
+      occupancy: users.length,
+      stateBytes: (index) => this.host.codec.state(users[index]!),
       revision: position.revision,
       time: this.host.wall(),
       maxChunkBytes: MAX_CHUNK_BYTES,

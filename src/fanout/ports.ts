@@ -25,7 +25,7 @@ export interface ChannelCodec {
   /** The opening of a stream, at `revision`, at `time` (ms since 1970). */
   subscribed(terms: Terms, revision: number, time: number): Piece;
   /** One chunk of a snapshot. */
-  snapshot(chunk: SnapshotChunk): SnapshotPiece;
+  snapshot(chunk: SnapshotChunk): Piece;
   /** What changed in an interval, on balance. */
   interval(changes: IntervalChanges): Piece;
   /** Somebody is here where nobody was; at the revision of the join that `delta` is. Feeds alone tell it. */
@@ -46,12 +46,9 @@ export interface IntervalChanges {
   readonly occupancy: number;
 }
 
-/** Users of a chunk: their encoded states, or any number of them as they stood side by side in an earlier chunk. */
-export type SnapshotPart = readonly StateBytes[] | Uint8Array;
-
-/** A chunk of a snapshot, to be encoded. */
+/** A part of a snapshot, to be encoded. */
 export interface SnapshotChunk {
-  readonly parts: readonly SnapshotPart[];
+  readonly users: readonly StateBytes[];
   readonly revision: number;
   /** When the snapshot was taken, ms since 1970. */
   readonly time: number;
@@ -59,18 +56,10 @@ export interface SnapshotChunk {
   readonly last: boolean;
 }
 
-/** An encoded chunk, and the stretch of it in which its users stand side by side. */
-export interface SnapshotPiece {
-  readonly piece: Piece;
-  readonly users: Uint8Array;
-}
-
 /** Makes the bytes that readers get. Fan-out lays them side by side and never looks inside. */
 export interface EventCodec {
   forChannel(channel: ChannelId, epoch: string): ChannelCodec;
   state(state: UserState): StateBytes;
-  /** How many bytes an encoded state takes in a chunk of a snapshot. */
-  sizeInSnapshot(state: StateBytes): number;
 }
 
 /** Where the truth of a channel comes from: the part of the engine port that fan-out needs. */

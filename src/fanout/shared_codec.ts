@@ -1,16 +1,7 @@
 import type { ChannelId } from "../model/channel_id.js";
 import type { Delta } from "../model/delta.js";
 import type { UserState } from "../model/user_state.js";
-import type {
-  ChannelCodec,
-  EventCodec,
-  IntervalChanges,
-  Piece,
-  SnapshotChunk,
-  SnapshotPiece,
-  StateBytes,
-  Terms,
-} from "./ports.js";
+import type { ChannelCodec, EventCodec, IntervalChanges, Piece, SnapshotChunk, StateBytes, Terms } from "./ports.js";
 
 /**
  * Lets a channel's subscribers and the feeds share the bytes of a change, whichever of them is told first. Without
@@ -47,10 +38,6 @@ export class SharedCodec implements EventCodec {
     return this.inner.state(state);
   }
 
-  sizeInSnapshot(state: StateBytes): number {
-    return this.inner.sizeInSnapshot(state);
-  }
-
   /** One change, by the channel's own codec or as it was encoded before. */
   delta(codec: ChannelCodec, delta: Delta, state: StateBytes | undefined): Piece {
     if (!this.#sharing) return codec.delta(delta, state);
@@ -77,7 +64,7 @@ class SharedChannelCodec implements ChannelCodec {
     return this.inner.subscribed(terms, revision, time);
   }
 
-  snapshot(chunk: SnapshotChunk): SnapshotPiece {
+  snapshot(chunk: SnapshotChunk): Piece {
     return this.inner.snapshot(chunk);
   }
 

@@ -10,8 +10,7 @@ import { belongsInIntervals, type Pace } from "./pace.js";
 import type { NetChanges } from "./pending_interval.js";
 import type { ChannelCodec, EventCodec, Piece, SourceSnapshot, StateBytes } from "./ports.js";
 import type { Reader, ReaderHost, ReaderStateName } from "./reader.js";
-import { isLarge, SharedSnapshot } from "./snapshot.js";
-import type { BuiltChunk, SnapshotUser } from "./snapshot_chunk.js";
+import { SharedSnapshot } from "./snapshot.js";
 
 /**
  * How many times as long as its flush a topic rests. What is measured is the handing over; sending takes the system
@@ -41,6 +40,13 @@ export interface TopicHost {
   onDelivered(events: number): void;
 }
 
+/** One user as the topic's readers are to see it. */
+interface Seen {
+  readonly state: UserState;
+  /** Made when first needed, and then kept for every snapshot. */
+  bytes: StateBytes | undefined;
+}
+
 /**
  * One channel that has readers: follows its deltas, and writes what is new to all of them, once a turn or, in a large
  * channel, once an interval (S15, S16, S18).
@@ -50,7 +56,7 @@ export interface TopicHost {
  */
 export class Topic implements ReaderHost {
   readonly #readers = new Set<Reader>();
-  readonly #seen = new Map<string, SnapshotUser>();
+  readonly #seen = new Map<string, Seen>();
   #codec: ChannelCodec | undefined;
   #revision = 0;
   readonly #waiting = new Set<Reader>();
@@ -59,8 +65,6 @@ export class Topic implements ReaderHost {
   /** In interval mode, what waits for the interval's end; `undefined` in announce mode. */
   #intervals: IntervalMode | undefined;
   #snapshot: SharedSnapshot | undefined;
-  /** The chunks of the last snapshot of a large channel, which hold its users' encoded states from then on. */
-  #built: readonly BuiltChunk[] = [];
   #restUntil = 0;
 
   constructor(
@@ -265,24 +269,17 @@ export class Topic implements ReaderHost {
     const recent = this.#snapshot;
     if (recent && recent.revision >= Math.max(revision, this.#toldUpTo)) return recent;
     if (this.#revision < revision || recent?.isComplete === false) return undefined;
-    const { codec } = this.host;
     const users = [...this.#seen.values()];
     const snapshot = new SharedSnapshot({
       codec: this.#codec!,
-      users,
-      // In a large channel the chunks are kept, and each user's bytes are in there.
-      stateBytes: isLarge(users.length)
-        ? ({ state, bytes }) => bytes ?? codec.state(state)
-        : (user) => this.#bytesOf(user),
-      sizeOf: (state) => codec.sizeInSnapshot(state),
-      earlier: this.#built,
+      occupancy: users.length,
+      stateBytes: (index) => this.#bytesOf(users[index]!),
       revision: this.#revision,
       time: this.host.clock.now().wall,
       maxChunkBytes: this.host.maxChunkBytes,
     });
     this.#snapshot = snapshot;
-    if (snapshot.isComplete) this.#built = snapshot.built;
-    else this.#buildOn(snapshot);
+    if (!snapshot.isComplete) this.#buildOn(snapshot);
     return snapshot;
   }
 
@@ -291,10 +288,8 @@ export class Topic implements ReaderHost {
     this.host.later(() => {
       if (this.isEmpty) return;
       snapshot.build();
-      if (snapshot.isComplete) {
-        this.#built = snapshot.built;
-        if (this.#waiting.size > 0) this.wantFlush();
-      } else this.#buildOn(snapshot);
+      if (!snapshot.isComplete) this.#buildOn(snapshot);
+      else if (this.#waiting.size > 0) this.wantFlush();
       this.#forgetOldSnapshot();
     });
   }
@@ -309,7 +304,7 @@ export class Topic implements ReaderHost {
     return seen?.state === state ? this.#bytesOf(seen) : this.host.codec.state(state);
   }
 
-  #bytesOf(seen: SnapshotUser): StateBytes {
+  #bytesOf(seen: Seen): StateBytes {
     seen.bytes ??= this.host.codec.state(seen.state);
     return seen.bytes;
   }

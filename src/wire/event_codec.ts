@@ -5,8 +5,6 @@ import type {
   IntervalChanges,
   Piece,
   SnapshotChunk,
-  SnapshotPart,
-  SnapshotPiece,
   StateBytes,
   Terms,
 } from "../fanout/ports.js";
@@ -45,7 +43,6 @@ const KIND = {
 export const eventCodec: EventCodec = {
   forChannel: (channel, epoch) => new ProtoChannelCodec(channel, epoch),
   state: encodeUserState,
-  sizeInSnapshot: ({ length }) => 1 + varintSize(length) + length,
 };
 
 const states = new Scratch();
@@ -104,13 +101,13 @@ class ProtoChannelCodec implements ChannelCodec {
   }
 
   /** Without a writer between, which would make an object and a second copy of every user's bytes. */
-  snapshot({ parts, revision, time, occupancy, last }: SnapshotChunk): SnapshotPiece {
+  snapshot({ users, revision, time, occupancy, last }: SnapshotChunk): Piece {
     const head = events.encode((writer) => this.#envelope(writer, revision, time));
     const tail = events.encode((writer) => {
       if (last) writer.tag(2, WireType.Varint).bool(true);
       writer.tag(3, WireType.Varint).uint32(occupancy);
     });
-    const body = parts.reduce((size, part) => size + sizeOfPart(part), tail.length);
+    const body = repeatedSize(users) + tail.length;
     const event = head.length + 1 + varintSize(body) + body;
     const piece = Buffer.allocUnsafeSlow(1 + varintSize(event) + event);
     piece[0] = (EVENTS << 3) | WireType.LengthDelimited;
@@ -119,10 +116,9 @@ class ProtoChannelCodec implements ChannelCodec {
     at += head.length;
     piece[at] = (KIND.snapshot << 3) | WireType.LengthDelimited;
     at = putVarint(piece, at + 1, body);
-    const begin = at;
-    for (const part of parts) at = putPart(piece, at, part);
+    at = putRepeated(piece, at, 1, users);
     piece.set(tail, at);
-    return { piece, users: piece.subarray(begin, at) };
+    return piece;
   }
 
   interval({ joined, left, timedOut, changed, revision, time, occupancy }: IntervalChanges): Piece {
@@ -162,16 +158,6 @@ class ProtoChannelCodec implements ChannelCodec {
     writer.join();
     writeTime(writer, EVENT.time, time);
   }
-}
-
-function sizeOfPart(part: SnapshotPart): number {
-  return part instanceof Uint8Array ? part.length : repeatedSize(part);
-}
-
-function putPart(to: Uint8Array, at: number, part: SnapshotPart): number {
-  if (!(part instanceof Uint8Array)) return putRepeated(to, at, 1, part);
-  to.set(part, at);
-  return at + part.length;
 }
 
 function stateChanged(writer: BinaryWriter, delta: StateDelta, state: StateBytes): void {

@@ -31,7 +31,7 @@ describe("contract: the bytes of every kind of event", () => {
     const terms = { sessionId: "s1", presenceTimeoutMs: 7500, resumed: true, occupancy: 2 };
     assertGolden("event_bytes.json", {
       subscribed: hex(codec.subscribed(terms, 299, TIME)),
-      snapshot: hex(codec.snapshot({ parts: [[bytes]], revision: 300, time: TIME, occupancy: 1, last: true }).piece),
+      snapshot: hex(codec.snapshot({ users: [bytes], revision: 300, time: TIME, occupancy: 1, last: true })),
       interval: hex(
         codec.interval({
           joined: ["anna"],
