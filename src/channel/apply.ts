@@ -12,6 +12,11 @@ export interface Rules {
   readonly sameUser: "multi" | "single";
   /** How long a state waits for its join, in ms (S12: 300000). */
   readonly pendingTtlMs: number;
+  /**
+   * How long a user who leaves stays present, in ms, 0 to 30000: one who joins again meanwhile causes no event. 0, the
+   * default: it is gone at once (S2).
+   */
+  readonly leaveDebounceMs: number;
 }
 
 /** What a user has in all channels but the one at hand. */
@@ -44,6 +49,8 @@ export interface EndedSession {
 export interface Outcome {
   readonly sessions: readonly Session[];
   readonly pending: Pending | undefined;
+  /** `Presence.lingersUntil` of a user who is present after the changes. */
+  readonly lingersUntil: number | undefined;
   /** In order; each takes one revision. */
   readonly changes: readonly Change[];
   readonly ended: readonly EndedSession[];
@@ -96,6 +103,7 @@ class Draft {
   #pending: Pending | undefined;
   /** The whole state while present; `undefined` while not. */
   #states: States | undefined;
+  #lingersUntil: number | undefined;
   #changes: readonly Change[] = NO_CHANGES;
   #ended: readonly EndedSession[] = NO_ENDED;
   #joined: Outcome["joined"];
@@ -109,17 +117,22 @@ class Draft {
     this.#sessions = before.sessions;
     this.#pending = before.pending;
     this.#states = before.presence?.state.states;
+    this.#lingersUntil = before.presence?.lingersUntil;
   }
 
   outcome(): Outcome {
     return {
       sessions: this.#sessions,
       pending: this.#pending,
+      lingersUntil: this.#lingersUntil,
       changes: this.#changes,
       ended: this.#ended,
       joined: this.#joined,
       unchanged:
-        this.#sessions === this.before.sessions && this.#pending === this.before.pending && this.#changes.length === 0,
+        this.#sessions === this.before.sessions &&
+        this.#pending === this.before.pending &&
+        this.#lingersUntil === this.before.presence?.lingersUntil &&
+        this.#changes.length === 0,
     };
   }
 
@@ -131,6 +144,7 @@ class Draft {
       this.#sessions = this.#sessions.filter((session) => session.deadline === undefined || session.deadline > tick);
       this.#departIfUnseen("timeout");
     }
+    if (this.#lingersUntil !== undefined && this.#lingersUntil <= tick) this.#depart("leave");
   }
 
   join(command: Join): void {
@@ -171,9 +185,12 @@ class Draft {
 
     if (session.quiet) {
       this.#departIfUnseen("leave");
-    } else if (this.#states === undefined) {
-      this.#appear(command.initialStates);
-      return;
+    } else {
+      this.#lingersUntil = undefined;
+      if (this.#states === undefined) {
+        this.#appear(command.initialStates);
+        return;
+      }
     }
     this.#mergeInitial(command.initialStates);
   }
@@ -301,10 +318,19 @@ class Draft {
     this.#states = next;
   }
 
+  /** A user who lingers is unseen already: what becomes of its quiet sessions makes no difference. */
   #departIfUnseen(kind: "leave" | "timeout"): void {
-    if (this.#states === undefined || this.#sessions.some((session) => !session.quiet)) return;
+    if (this.#states === undefined || this.#lingersUntil !== undefined) return;
+    if (this.#sessions.some((session) => !session.quiet)) return;
+    const { leaveDebounceMs } = this.rules;
+    if (kind === "leave" && leaveDebounceMs > 0) this.#lingersUntil = this.now.tick + leaveDebounceMs;
+    else this.#depart(kind);
+  }
+
+  #depart(kind: "leave" | "timeout"): void {
     this.#change({ kind });
     this.#states = undefined;
+    this.#lingersUntil = undefined;
   }
 
   #newSession(command: Join, old: Session | undefined): Session {

@@ -43,6 +43,11 @@ export interface Presence {
   readonly state: UserState;
   /** The channel's revision at the join: the order in which members are listed. */
   readonly joinRevision: number;
+  /**
+   * The user has left, and is kept from the others' hearing of it until this tick in case it comes back. Then it has no
+   * session that is not quiet. Absent, not `undefined`, while it does not linger: there may be very many members.
+   */
+  readonly lingersUntil?: number;
 }
 
 /** All that a channel knows of one user. A change makes a new one. */
@@ -60,7 +65,7 @@ export function stranger(userId: string): Member {
 
 /** Whether anything is known of the member; if not, it need not be kept (S23). */
 export function isForgettable(member: Member): boolean {
-  return member.sessions.length === 0 && member.pending === undefined;
+  return member.sessions.length === 0 && member.pending === undefined && member.presence === undefined;
 }
 
 /** Whether the session's stream is gone and it waits for its user to return (S3). */
@@ -80,9 +85,11 @@ export function pendingPairs(member: Member | undefined): number {
 
 /** The earliest tick at which something about the member runs out, if anything does. */
 export function nextDeadline(member: Member): number | undefined {
-  let earliest = member.pending?.deadline;
-  for (const { deadline } of member.sessions) {
-    if (deadline !== undefined && (earliest === undefined || deadline < earliest)) earliest = deadline;
-  }
+  let earliest = earlier(member.pending?.deadline, member.presence?.lingersUntil);
+  for (const { deadline } of member.sessions) earliest = earlier(earliest, deadline);
   return earliest;
+}
+
+function earlier(a: number | undefined, b: number | undefined): number | undefined {
+  return a === undefined || (b !== undefined && b < a) ? b : a;
 }

@@ -30,6 +30,7 @@ export function seal(before: Member, outcome: Outcome, head: Head, wall: number)
   const { sessions, pending } = outcome;
   let { presence } = before;
   if (outcome.changes.length === 0) {
+    presence = lingering(presence, outcome.lingersUntil);
     return { member: { userId: before.userId, sessions, presence, pending }, deltas: NO_DELTAS, head };
   }
   let { revision, occupancy } = head;
@@ -53,7 +54,14 @@ export function seal(before: Member, outcome: Outcome, head: Head, wall: number)
         deltas.push({ kind: change.kind, ...base });
     }
   }
+  presence = lingering(presence, outcome.lingersUntil);
   return { member: { userId: before.userId, sessions, presence, pending }, deltas, head: { revision, occupancy } };
+}
+
+function lingering(presence: Presence | undefined, lingersUntil: number | undefined): Presence | undefined {
+  if (presence === undefined || presence.lingersUntil === lingersUntil) return presence;
+  const { state, joinRevision } = presence;
+  return lingersUntil === undefined ? { state, joinRevision } : { state, joinRevision, lingersUntil };
 }
 
 function nextPresence(

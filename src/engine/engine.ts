@@ -71,7 +71,7 @@ export interface SessionPlace {
   readonly userId: string;
 }
 
-/** A channel in which a user has a session or a state that waits. */
+/** A channel in which a user has a session or a state that waits, or is still present after a leave. */
 export interface UserPlace {
   readonly channel: ChannelId;
   readonly member: Member;
@@ -137,7 +137,7 @@ export interface Engine {
   /** The deltas after `from`, oldest first, or `undefined` if the log does not reach back to it (S16 resumable). */
   replay(channel: ChannelId, from: Position): MaybePromise<readonly Delta[] | undefined>;
 
-  /** Where a user of an app has sessions or pending states, sorted by channel key. */
+  /** Where a user of an app has sessions or pending states, or has just left and is still present; by channel key. */
   placesOf(app: string, userId: string): MaybePromise<readonly UserPlace[]>;
 
   /** Where a session is, while it is attached, detached, or a lease that lives. */
@@ -157,6 +157,6 @@ export interface EngineStats {
   /** Users present, counted once per channel. */
   readonly present: number;
   readonly sessions: number;
-  /** Users of whom anything is known in any channel. Without sessions or pending states, a user uses no memory (S23). */
+  /** Users of whom anything is known in any channel. Who is not present and has neither sessions nor pending states uses no memory (S23). */
   readonly users: number;
 }

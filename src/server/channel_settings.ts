@@ -1,6 +1,7 @@
+import type { Rules } from "../channel/apply.js";
 import type { Pace } from "../fanout/pace.js";
 import type { ChannelId } from "../model/channel_id.js";
-import { checkValue, MINUTE, parseQuantity, type Quantity, SettingError } from "./setting.js";
+import { checkValue, MINUTE, parseQuantity, type Quantity, SECOND, SettingError } from "./setting.js";
 
 /** Settings of the channels whose names fit a pattern; what is absent is as it is for the whole server. */
 export interface ChannelSettings {
@@ -8,6 +9,8 @@ export interface ChannelSettings {
   readonly announceMax?: number | undefined;
   /** As the server's setting of that name, in ms (S18). */
   readonly interval?: number | undefined;
+  /** As the server's setting of that name, in ms. */
+  readonly leaveDebounce?: number | undefined;
 }
 
 /** The settings of a server that a pattern can change. */
@@ -28,16 +31,26 @@ export const CHANNEL_SETTINGS: Readonly<Record<keyof ChannelSettings, Quantity>>
     default: "1s",
     help: "time between two reports of a channel that is too large to announce each event",
   },
+  leaveDebounce: {
+    flag: "leave-debounce",
+    kind: "duration",
+    min: 0,
+    max: 30 * SECOND,
+    default: "0s",
+    help: "how long a user who leaves stays present, so that coming back meanwhile is no event; 0: not at all",
+  },
 };
 
 /** The same by the names that a person gives them. */
-const CHANGEABLE = { announce_max: "announceMax", interval: "interval" } as const;
+const CHANGEABLE = { announce_max: "announceMax", interval: "interval", leave_debounce: "leaveDebounce" } as const;
 
 /** What a server has for all channels, and for some. */
 export interface ChannelDefaults {
   readonly announceMax: number;
   /** In ms. */
   readonly interval: number;
+  /** In ms. */
+  readonly leaveDebounce: number;
   readonly channel: Readonly<Record<string, ChannelSettings>> | undefined;
 }
 
@@ -94,12 +107,32 @@ export function checkChannelSettings(name: string, value: unknown): void {
   }
 }
 
+/** When a channel goes over to intervals, by its name, whatever its type (S18). */
+export function paceOf(settings: ChannelDefaults): (channel: ChannelId) => Pace {
+  return byName(settings, ({ announceMax = settings.announceMax, interval = settings.interval }) => ({
+    announceMax,
+    intervalMs: interval,
+  }));
+}
+
+/** The rules of a channel, by its name, whatever its type: what `shared` says, and its own debounce. */
+export function rulesOf(
+  settings: ChannelDefaults,
+  shared: Omit<Rules, "leaveDebounceMs">,
+): (channel: ChannelId) => Rules {
+  return byName(settings, ({ leaveDebounce = settings.leaveDebounce }) => ({
+    ...shared,
+    leaveDebounceMs: leaveDebounce,
+  }));
+}
+
 /**
- * When a channel goes over to intervals, by its name, whatever its type (S18). The most specific pattern that fits
+ * What `make` makes of a channel's own settings, made once for each pattern. The most specific pattern that fits
  * counts, and no other: the name itself, or else the one with the longest prefix.
  */
-export function paceOf(settings: ChannelDefaults): (channel: ChannelId) => Pace {
-  const patterns = new Map(Object.entries(settings.channel ?? {}));
+function byName<T>(settings: ChannelDefaults, make: (own: ChannelSettings) => T): (channel: ChannelId) => T {
+  const patterns = new Map(Object.entries(settings.channel ?? {}).map(([pattern, own]) => [pattern, make(own)]));
+  const otherwise = make({});
   const prefixes = [...patterns.keys()]
     .filter((pattern) => pattern.endsWith("*"))
     .map((pattern) => pattern.slice(0, -1));
@@ -108,16 +141,12 @@ export function paceOf(settings: ChannelDefaults): (channel: ChannelId) => Pace 
     // A name may end with a star of its own; a pattern that does is no name.
     const exact = name.endsWith("*") ? undefined : patterns.get(name);
     const prefix = prefixes.find((prefix) => name.startsWith(prefix));
-    const own = exact ?? (prefix === undefined ? undefined : patterns.get(`${prefix}*`));
-    return {
-      announceMax: own?.announceMax ?? settings.announceMax,
-      intervalMs: own?.interval ?? settings.interval,
-    };
+    return exact ?? (prefix === undefined ? otherwise : patterns.get(`${prefix}*`)!);
   };
 }
 
 function parseRules(flag: string, text: string): ChannelSettings {
-  const rules: { announceMax?: number; interval?: number } = {};
+  const rules: { -readonly [Name in keyof ChannelSettings]: ChannelSettings[Name] } = {};
   for (const rule of text.split(",")) {
     const at = rule.indexOf(":");
     const word = rule.slice(0, at).trim();

@@ -11,7 +11,7 @@ import { RunningClock } from "../time/running_clock.js";
 import { eventCodec } from "../wire/event_codec.js";
 import { feedCodec } from "../wire/feed_codec.js";
 import { authentication } from "./authentication.js";
-import { paceOf } from "./channel_settings.js";
+import { paceOf, rulesOf } from "./channel_settings.js";
 import { isAuthenticating } from "./check_security.js";
 import { resolveSettings } from "./given_settings.js";
 import { Metrics } from "./metrics.js";
@@ -104,7 +104,11 @@ export async function startServer(
     clock,
     onError,
     settings: {
-      rules: { limits: settings, sameUser: settings.sameUser, pendingTtlMs: settings.pendingTtl },
+      rulesOf: rulesOf(settings, {
+        limits: settings,
+        sameUser: settings.sameUser,
+        pendingTtlMs: settings.pendingTtl,
+      }),
       presenceTimeoutMs: settings.presenceTimeout,
       leaseTtlMs: settings.leaseTtl,
       leaveOnCancel: settings.leaveOnCancel,

@@ -28,6 +28,7 @@ export interface ServerSettings extends SecuritySettings, CallRateSettings {
   readonly laggingTimeout: number;
   readonly announceMax: number;
   readonly interval: number;
+  readonly leaveDebounce: number;
   /** By pattern: a channel's name, or `PREFIX*`. The most specific that fits counts. */
   readonly channel: Readonly<Record<string, ChannelSettings>> | undefined;
   readonly drainTime: number;

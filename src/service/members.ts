@@ -34,7 +34,8 @@ interface Task {
 export interface MembersOptions {
   readonly engine: Engine;
   readonly clock: Clock;
-  readonly rules: Rules;
+  /** The rules of a channel. */
+  readonly rulesOf: (channel: ChannelId) => Rules;
   /** A session is over by what another call did: its stream, if it is here, is to be closed. */
   readonly onEnded: (ended: EndedSession) => void;
   /** Carrying out a deadline failed; it is tried again. */
@@ -134,12 +135,12 @@ export class Members {
   }
 
   #apply(task: Task, triesLeft: number, stored: MemberRecord): MaybePromise<Result> {
-    const { engine, clock, rules } = this.options;
+    const { engine, clock, rulesOf } = this.options;
     const { channel, command } = task;
     const member = this.#renewals.applyTo(stored.member);
     const read = member === stored.member ? stored : { ...stored, member };
     const now = clock.now();
-    const outcome = apply(member, command, now, rules, read.elsewhere);
+    const outcome = apply(member, command, now, rulesOf(channel), read.elsewhere);
     if (outcome.unchanged) {
       this.#watchDeadline(task, member, member);
       return andThen(engine.summary(channel), ({ position, occupancy }) => ({ member, outcome, position, occupancy }));

@@ -61,7 +61,7 @@ export class PresenceService {
     this.#members = new Members({
       engine,
       clock,
-      rules: settings.rules,
+      rulesOf: settings.rulesOf,
       onEnded: (ended) => this.#endStream(ended),
       onError,
     });

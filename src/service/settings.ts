@@ -1,9 +1,11 @@
 import type { Rules } from "../channel/apply.js";
+import type { ChannelId } from "../model/channel_id.js";
 import type { CallRateSettings } from "./call_rates.js";
 
 /** What the use cases depend on, apart from the rules of a channel. */
 export interface ServiceSettings {
-  readonly rules: Rules;
+  /** The rules of a channel. Asked for with every command, so one object for all channels that have the same. */
+  readonly rulesOf: (channel: ChannelId) => Rules;
   /** Grace of a lost session, in ms, 0 to 300000, where the request does not say (S5). Default 30000. */
   readonly presenceTimeoutMs: number;
   /** Life of a lease between heartbeats, in ms, where the request does not say (S17). Default 30000. */

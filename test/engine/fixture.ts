@@ -28,7 +28,7 @@ export type MakeEngine = (options: EngineOptions) => MaybePromise<EngineFixture>
 export const ROOM: ChannelId = { type: 1, name: "room" };
 export const OTHER_ROOM: ChannelId = { type: 1, name: "other" };
 
-const RULES: Rules = { limits: DEFAULT_LIMITS, sameUser: "multi", pendingTtlMs: 300_000 };
+const RULES: Rules = { limits: DEFAULT_LIMITS, sameUser: "multi", pendingTtlMs: 300_000, leaveDebounceMs: 0 };
 const OPTIONS: EngineOptions = { resumeTtlMs: 60_000, log: { maxEvents: 1000, maxBytes: 262_144 } };
 
 /** An engine and the few things that a test does with it. */

@@ -7,7 +7,7 @@ import { DEFAULT_LIMITS } from "../../../src/model/limits.js";
 import type { States } from "../../../src/model/user_state.js";
 
 /** The rules of a server whose settings nobody touched. */
-export const RULES: Rules = { limits: DEFAULT_LIMITS, sameUser: "multi", pendingTtlMs: 300_000 };
+export const RULES: Rules = { limits: DEFAULT_LIMITS, sameUser: "multi", pendingTtlMs: 300_000, leaveDebounceMs: 0 };
 
 /** A user that has nothing in any other channel. */
 export const NOWHERE: Elsewhere = { channels: 0, pendingPairs: 0 };

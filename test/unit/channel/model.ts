@@ -23,6 +23,8 @@ interface User {
   /** The revision of the last change of `seen`. */
   changedAt: number;
   waiting: { states: Record<string, string>; until: number } | undefined;
+  /** It has left, and the others hear of it then; `Infinity`: it has not. */
+  goesAt: number;
 }
 
 /** What the others hear of one change. */
@@ -31,7 +33,7 @@ export type Heard = "join" | "leave" | "timeout" | Record<string, string>;
 /** What the rules say of a command: what the others hear, or why it is refused. */
 export type Verdict = { readonly heard: readonly Heard[] } | { readonly refused: string };
 
-/** The rules of one channel again (S1 to S4, S7 to S14, S17), written to be short and obvious, to hold `apply` against. */
+/** The rules of one channel again (S1 to S4, S7 to S14, S17, and the debounce of leaves), written to be short and obvious, to hold `apply` against. */
 export class ChannelModel {
   revision = 0;
   readonly #users = new Map<string, User>();
@@ -39,7 +41,9 @@ export class ChannelModel {
   constructor(private readonly rules: Rules) {}
 
   user(userId: string): User {
-    return this.#users.get(userId) ?? { sessions: [], seen: undefined, changedAt: 0, waiting: undefined };
+    return (
+      this.#users.get(userId) ?? { sessions: [], seen: undefined, changedAt: 0, waiting: undefined, goesAt: Infinity }
+    );
   }
 
   /** Who is present. */
@@ -69,6 +73,7 @@ export class ChannelModel {
   #settle(user: User, heard: Heard[], now: number): void {
     user.sessions = user.sessions.filter(({ until }) => until > now);
     this.#goIfUnseen(user, heard, "timeout");
+    if (user.goesAt <= now) this.#go(user, heard, "leave");
     if (user.waiting && user.waiting.until <= now) user.waiting = undefined;
   }
 
@@ -91,7 +96,7 @@ export class ChannelModel {
           (stale && (session.lease || session.streams !== command.attachment));
         if (user.sessions.every(stays) && !stale) throw "SESSION_NOT_FOUND";
         user.sessions = user.sessions.filter(stays);
-        this.#goIfUnseen(user, heard, "leave");
+        this.#leaveIfUnseen(user, heard, now);
         break;
       }
       case "renew":
@@ -132,7 +137,8 @@ export class ChannelModel {
     const until = lease ? now + patience : Infinity;
     const joined = { id: old?.id ?? sessionId, quiet, lease, streams: old ? old.streams + 1 : 0, patience, until };
     user.sessions = [...user.sessions.filter(stays), joined];
-    this.#goIfUnseen(user, heard, "leave");
+    this.#leaveIfUnseen(user, heard, now);
+    if (!quiet) user.goesAt = Infinity;
     if (!quiet && !user.seen) {
       const states = { ...user.waiting?.states, ...initialStates };
       user.waiting = undefined;
@@ -147,8 +153,19 @@ export class ChannelModel {
   }
 
   #goIfUnseen(user: User, heard: Heard[], how: "leave" | "timeout"): void {
-    if (!user.seen || user.sessions.some(({ quiet }) => !quiet)) return;
+    if (!user.seen || user.goesAt < Infinity || user.sessions.some(({ quiet }) => !quiet)) return;
+    this.#go(user, heard, how);
+  }
+
+  #leaveIfUnseen(user: User, heard: Heard[], now: number): void {
+    if (this.rules.leaveDebounceMs === 0) this.#goIfUnseen(user, heard, "leave");
+    else if (user.seen && user.goesAt === Infinity && user.sessions.every(({ quiet }) => quiet))
+      user.goesAt = now + this.rules.leaveDebounceMs;
+  }
+
+  #go(user: User, heard: Heard[], how: "leave" | "timeout"): void {
     user.seen = undefined;
+    user.goesAt = Infinity;
     heard.push(how);
   }
 

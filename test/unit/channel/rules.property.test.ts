@@ -175,12 +175,17 @@ function checkLog(log: readonly Delta[]): void {
 }
 
 describe("channel: the rules, as a property", () => {
-  for (const sameUser of ["multi", "single"] as const) {
+  for (const [sameUser, leaveDebounceMs] of [
+    ["multi", 0],
+    ["single", 0],
+    ["multi", 1000],
+    ["single", 5000],
+  ] as const) {
     property(
-      `S1 to S4, S7 to S14 and S17 hold for any course of things, sessions of one user: ${sameUser}`,
+      `S1 to S4, S7 to S14 and S17 hold for any course of things, sessions of one user: ${sameUser}, debounce of leaves: ${leaveDebounceMs} ms`,
       [happenings],
       (course) => {
-        const channel = new Channel({ ...TIGHT, sameUser });
+        const channel = new Channel({ ...TIGHT, sameUser, leaveDebounceMs });
         for (const happening of course) channel.happen(happening);
         checkLog(channel.log);
         channel.tick += 300_000;

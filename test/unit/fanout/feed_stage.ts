@@ -18,7 +18,12 @@ import { FeedView } from "../../guarantees/feed_view.js";
 import { ManualClock } from "../../support/manual_clock.js";
 import { FakeSink } from "./fake_sink.js";
 
-const RULES = { limits: { ...DEFAULT_LIMITS, maxStateBytes: 1e6 }, sameUser: "multi" as const, pendingTtlMs: 300_000 };
+const RULES = {
+  limits: { ...DEFAULT_LIMITS, maxStateBytes: 1e6 },
+  sameUser: "multi" as const,
+  pendingTtlMs: 300_000,
+  leaveDebounceMs: 0,
+};
 
 /** What a watcher asks for. */
 export interface Wanted {

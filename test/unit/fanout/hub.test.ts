@@ -264,6 +264,7 @@ describe("fanout: the hub", () => {
     const outcome = {
       sessions: [session],
       pending: undefined,
+      lingersUntil: undefined,
       changes: [{ kind: "join" as const }],
       ended: [],
       joined: { session, resumed: false },

@@ -14,7 +14,7 @@ import { ManualClock } from "../../support/manual_clock.js";
 import { FakeSink } from "./fake_sink.js";
 
 export const ROOM: ChannelId = { type: 1, name: "room" };
-const RULES: Rules = { limits: DEFAULT_LIMITS, sameUser: "multi", pendingTtlMs: 300_000 };
+const RULES: Rules = { limits: DEFAULT_LIMITS, sameUser: "multi", pendingTtlMs: 300_000, leaveDebounceMs: 0 };
 
 /** What a committed command did. */
 export interface Done {

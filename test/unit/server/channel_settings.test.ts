@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
+import { DEFAULT_LIMITS } from "../../../src/model/limits.js";
 import {
   addChannelSettings,
   type ChannelSettings,
   checkChannelSettings,
   paceOf,
   parseChannelSettings,
+  rulesOf,
 } from "../../../src/server/channel_settings.js";
 
 /** A refusal that says this. */
@@ -13,7 +15,7 @@ const parse = (text: string) => parseChannelSettings("channel", text);
 
 describe("server: settings by channel (S18)", () => {
   const pace = (channel: Record<string, ChannelSettings> | undefined, name: string) =>
-    paceOf({ announceMax: 500, interval: 1000, channel })({ type: 1, name });
+    paceOf({ announceMax: 500, interval: 1000, leaveDebounce: 0, channel })({ type: 1, name });
 
   it("reads patterns with their settings, one a line", () => {
     assert.deepEqual(parse("lobby:*=announce_max:50,interval:5s"), { "lobby:*": { announceMax: 50, interval: 5000 } });
@@ -34,12 +36,13 @@ describe("server: settings by channel (S18)", () => {
       ["**=interval:1s", /has a star that is not its end/],
       [`${"é".repeat(64)}x=interval:1s`, /longer than any name, 128 bytes/],
       ["lobby\u0007=interval:1s", /control characters/],
-      ["lobby=", /"" is not NAME:VALUE, with one of announce_max, interval as the name$/],
-      ["lobby=announceMax:5", /"announceMax:5" is not NAME:VALUE, with one of announce_max, interval/],
+      ["lobby=", /"" is not NAME:VALUE, with one of announce_max, interval, leave_debounce as the name$/],
+      ["lobby=announceMax:5", /"announceMax:5" is not NAME:VALUE, with one of announce_max, interval, leave_debounce/],
       ["lobby=toString:5", /is not NAME:VALUE/],
       ["lobby=interval:1s,interval:2s", /^--channel: interval is given twice in/],
       ["lobby=interval:5", /^--channel: interval: "5" is not a duration, such as 30s or 500ms$/],
       ["lobby=interval:9ms", /^--channel: interval: 9ms is out of range; allowed: 10ms to 60s$/],
+      ["lobby=leave_debounce:31s", /^--channel: leave_debounce: 31s is out of range; allowed: 0s to 30s$/],
       ["lobby=announce_max:-1", /^--channel: announce_max: "-1" is not a count/],
       ["lobby=announce_max:1000001", /allowed: 0 to 1000000$/],
       ["a=interval:1s\na=interval:2s", /^--channel: "a" is given twice$/],
@@ -47,6 +50,18 @@ describe("server: settings by channel (S18)", () => {
       assert.throws(() => parse(text), refused(message), text);
     }
     assert.deepEqual(Object.keys(parse(`${"é".repeat(64)}*=interval:1s`)).length, 1);
+  });
+
+  it("gives a channel's rules its own debounce of leaves, in one object for all that have the same", () => {
+    const shared = { limits: DEFAULT_LIMITS, sameUser: "multi" as const, pendingTtlMs: 300_000 };
+    const channel = parse("game:*=leave_debounce:2s\ngame:final=announce_max:5");
+    const rules = rulesOf({ announceMax: 500, interval: 1000, leaveDebounce: 100, channel }, shared);
+    const of = (name: string) => rules({ type: 1, name });
+    assert.deepEqual(of("game:1"), { ...shared, leaveDebounceMs: 2000 });
+    assert.equal(of("game:1"), of("game:2"));
+    assert.deepEqual(of("game:final"), { ...shared, leaveDebounceMs: 100 });
+    assert.deepEqual(of("room"), { ...shared, leaveDebounceMs: 100 });
+    assert.equal(of("room"), of("hall"));
   });
 
   it("puts several flags together, and refuses the same pattern twice", () => {
@@ -93,7 +108,10 @@ describe("server: settings by channel (S18)", () => {
       [null, /not an object/],
       [{ "lo*by": {} }, /^channel: the pattern "lo\*by" has a star/],
       [{ lobby: 5 }, /the settings of "lobby" are not an object/],
-      [{ lobby: { announce_max: 5 } }, /^channel: "lobby" sets announce_max; allowed: announceMax, interval$/],
+      [
+        { lobby: { announce_max: 5 } },
+        /^channel: "lobby" sets announce_max; allowed: announceMax, interval, leaveDebounce$/,
+      ],
       [
         { lobby: { interval: 9 } },
         /^channel: "lobby": interval: 9 is out of range; allowed: 10 to 60000 \(milliseconds\)$/,

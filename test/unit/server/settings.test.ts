@@ -56,6 +56,7 @@ describe("server: settings", () => {
       laggingTimeout: 60_000,
       announceMax: 500,
       interval: 1000,
+      leaveDebounce: 0,
       channel: undefined,
       drainTime: 10_000,
       maxStatePairs: 32,

@@ -5,14 +5,17 @@ import { Crowd, rounds } from "./crowd.js";
 import { DistantEngine } from "./distant_engine.js";
 import { World } from "./world.js";
 
-const sameUser = fc.constantFrom("multi" as const, "single" as const);
+const rules = fc.record({
+  sameUser: fc.constantFrom("multi" as const, "single" as const),
+  leaveDebounceMs: fc.constantFrom(0, 0, 1000, 10_000),
+});
 
 describe("service: many at the same time, as a property", () => {
   property(
     "S1 to S8, S15 to S17: no stream without a session, no session without an end, and no promise broken",
-    [sameUser, rounds],
-    async (sameUser, rounds) => {
-      const crowd = new Crowd(new World({ rules: { sameUser } }));
+    [rules, rounds],
+    async (rules, rounds) => {
+      const crowd = new Crowd(new World({ rules }));
       await crowd.together([]);
       for (const { acts, ms } of rounds) await crowd.together(acts, ms);
       await crowd.goHome();
@@ -22,12 +25,12 @@ describe("service: many at the same time, as a property", () => {
 
   property(
     "the same with an engine that is far away, where calls overtake each other",
-    [sameUser, rounds, fc.array(fc.nat(3), { minLength: 1 })],
-    async (sameUser, rounds, delays) => {
+    [rules, rounds, fc.array(fc.nat(3), { minLength: 1 })],
+    async (rules, rounds, delays) => {
       let call = 0;
       const next = (): number => delays[call++ % delays.length]!;
       const wrap = (engine: Engine): Engine => new DistantEngine(engine, next);
-      const crowd = new Crowd(new World({ rules: { sameUser }, wrap, patience: 30 }));
+      const crowd = new Crowd(new World({ rules, wrap, patience: 30 }));
       await crowd.together([]);
       for (const { acts, ms } of rounds) await crowd.together(acts, ms);
       await crowd.goHome();

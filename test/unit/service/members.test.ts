@@ -41,7 +41,7 @@ describe("service: carrying commands out", () => {
     members = new Members({
       engine: watched,
       clock,
-      rules: { limits: DEFAULT_LIMITS, sameUser: "multi", pendingTtlMs: 300_000 },
+      rulesOf: () => ({ limits: DEFAULT_LIMITS, sameUser: "multi", pendingTtlMs: 300_000, leaveDebounceMs: 0 }),
       onEnded: (session) => ended.push(session),
       onError: (error) => errors.push(error),
     });

@@ -71,6 +71,13 @@ export class World {
       log: log ?? { maxEvents: 1000, maxBytes: 262_144 },
     });
     const engine = wrap(this.memory);
+    const shared: Rules = {
+      limits: { ...DEFAULT_LIMITS, ...limits },
+      sameUser: "multi",
+      pendingTtlMs: 300_000,
+      leaveDebounceMs: 0,
+      ...rules,
+    };
     const fanout = {
       clock,
       codec: new SharedCodec(eventCodec),
@@ -90,7 +97,7 @@ export class World {
       clock,
       onError: (error) => this.errors.push(error),
       settings: {
-        rules: { limits: { ...DEFAULT_LIMITS, ...limits }, sameUser: "multi", pendingTtlMs: 300_000, ...rules },
+        rulesOf: () => shared,
         presenceTimeoutMs: 30_000,
         leaseTtlMs: 30_000,
         leaveOnCancel: true,
