@@ -7,11 +7,12 @@ import { ReadyEvents, wishOf } from "./ready_event.js";
 /**
  * The floor: a bare `node:http2` server that answers a call with as little as gRPC allows and writes ready bytes to
  * the channel's streams. `join` says how many events go into one write: it waits for that many, which no real server
- * could, and so does without any work of its own. `snapshot` is how many bytes follow the greeting of a stream, the same
- * ready chunk again and again, each as soon as the stream has taken the last.
+ * could, and so does without any work of its own. `snapshot` is how many bytes follow the greeting of a stream, in
+ * ready chunks, each as soon as the stream has taken the last.
  */
 async function start({ join = 1, snapshot = 0 }: { join?: number; snapshot?: number }): Promise<Running> {
   const channels = new Map<string, FloorChannel>();
+  const chunks = readyChunks(snapshot);
   const server = createServer({ maxSessionMemory: Number.MAX_SAFE_INTEGER });
   server.on("stream", (stream, headers) => {
     stream.on("error", () => stream.destroy());
@@ -38,7 +39,7 @@ async function start({ join = 1, snapshot = 0 }: { join?: number; snapshot?: num
     const channel = channelFor(wish.channel);
     stream.respond({ ":status": 200, "content-type": "application/grpc" });
     stream.write(framed(channel.events.greeting()));
-    sendSnapshot(stream, snapshot);
+    sendSnapshot(stream, chunks);
     if (!wish.hears) return;
     channel.readers.add(stream);
     stream.on("close", () => channel.readers.delete(stream));
@@ -75,14 +76,18 @@ interface FloorChannel {
   waiting: Buffer[];
 }
 
-const CHUNK = framed(Buffer.alloc(256 * 1024));
+const CHUNK_BYTES = 256 * 1024;
 
-function sendSnapshot(stream: ServerHttp2Stream, bytes: number): void {
-  let left = bytes;
+/** A snapshot's bytes, which are as many as there are: one chunk again and again would come from the processor's cache. */
+function readyChunks(bytes: number): readonly Buffer[] {
+  return Array.from({ length: Math.ceil(bytes / CHUNK_BYTES) }, (_, i) => framed(Buffer.alloc(CHUNK_BYTES, i + 1)));
+}
+
+function sendSnapshot(stream: ServerHttp2Stream, chunks: readonly Buffer[]): void {
+  let next = 0;
   const goOn = () => {
-    while (left > 0 && !stream.destroyed) {
-      left -= CHUNK.length;
-      if (!stream.write(CHUNK)) return;
+    while (next < chunks.length && !stream.destroyed) {
+      if (!stream.write(chunks[next++])) return;
     }
   };
   stream.on("drain", goOn);

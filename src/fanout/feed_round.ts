@@ -1,11 +1,14 @@
 import { type ChannelId, type ChannelKey, channelKey } from "../model/channel_id.js";
 import type { Position } from "../model/position.js";
+import type { UserState } from "../model/user_state.js";
 import type { ChannelFilter } from "./channel_filter.js";
 import { FeedBacklog } from "./feed_backlog.js";
 import { bytesOf, type ChannelNews, type FeedChannel, type ToldDelta } from "./feed_news.js";
 import type { FeedSource } from "./feed_ports.js";
+import { concat } from "./messages.js";
 import type { EventCodec, Piece, SourceSnapshot } from "./ports.js";
 import { MAX_CHUNK_BYTES, SharedSnapshot } from "./snapshot.js";
+import { SEGMENT_USERS, SnapshotUsers } from "./snapshot_users.js";
 
 /** What a round needs of the feed. */
 export interface RoundHost {
@@ -121,7 +124,7 @@ export class FeedRound {
       const chunk = snapshot.chunk(current.next);
       if (chunk) {
         current.next++;
-        return { pieces: [chunk], events: 0 };
+        return { pieces: [concat(chunk.parts)], events: 0 };
       }
       if (!snapshot.isComplete) {
         snapshot.build();
@@ -192,11 +195,12 @@ export class FeedRound {
   /** A channel that is vacant needs no words: that is what the watcher takes it for. */
   #telling(id: ChannelId, key: ChannelKey, { position, users }: SourceSnapshot): Telling | undefined {
     if (users.length === 0) return undefined;
-    const codec = this.host.codec.forChannel(id, position.epoch);
+    const { codec } = this.host;
     const snapshot = new SharedSnapshot({
-      codec,
+      codec: codec.forChannel(id, position.epoch),
+      eventCodec: codec,
       occupancy: users.length,
-      stateBytes: (index) => this.host.codec.state(users[index]!),
+      users: inSteps(users),
       revision: position.revision,
       time: this.host.wall(),
       maxChunkBytes: MAX_CHUNK_BYTES,
@@ -220,6 +224,17 @@ function answerOf<T>(ask: () => T | Promise<T>): T | Promise<T> {
   } catch (error) {
     return Promise.reject(error);
   }
+}
+
+/** Users to be encoded, so many at a time that other work gets its turn. */
+function inSteps(states: readonly UserState[]): readonly SnapshotUsers[] {
+  const steps: SnapshotUsers[] = [];
+  for (let from = 0; from < states.length; from += SEGMENT_USERS) {
+    const step = states.slice(from, from + SEGMENT_USERS);
+    const users = step.map((state) => ({ state, bytes: undefined }));
+    steps.push(new SnapshotUsers(users, false));
+  }
+  return steps;
 }
 
 /** Of a channel's news, what came after a snapshot. */

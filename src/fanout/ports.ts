@@ -25,7 +25,7 @@ export interface ChannelCodec {
   /** The opening of a stream, at `revision`, at `time` (ms since 1970). */
   subscribed(terms: Terms, revision: number, time: number): Piece;
   /** One chunk of a snapshot. */
-  snapshot(chunk: SnapshotChunk): Piece;
+  snapshot(content: SnapshotContent): SnapshotChunk;
   /** What changed in an interval, on balance. */
   interval(changes: IntervalChanges): Piece;
   /** Somebody is here where nobody was; at the revision of the join that `delta` is. Feeds alone tell it. */
@@ -46,9 +46,10 @@ export interface IntervalChanges {
   readonly occupancy: number;
 }
 
-/** A part of a snapshot, to be encoded. */
-export interface SnapshotChunk {
-  readonly users: readonly StateBytes[];
+/** What a chunk of a snapshot is to say. */
+export interface SnapshotContent {
+  /** Encoded users, as `EventCodec.users` lays them side by side; they go into the chunk as they are. */
+  readonly users: readonly Uint8Array[];
   readonly revision: number;
   /** When the snapshot was taken, ms since 1970. */
   readonly time: number;
@@ -56,10 +57,22 @@ export interface SnapshotChunk {
   readonly last: boolean;
 }
 
+/**
+ * A chunk of a snapshot: a piece, and a whole message. In parts that follow each other on the wire, because copying
+ * the users of a large channel for everybody who joins it would cost more than sending them.
+ */
+export interface SnapshotChunk {
+  readonly parts: readonly Uint8Array[];
+  /** Bytes of all parts. */
+  readonly length: number;
+}
+
 /** Makes the bytes that readers get. Fan-out lays them side by side and never looks inside. */
 export interface EventCodec {
   forChannel(channel: ChannelId, epoch: string): ChannelCodec;
   state(state: UserState): StateBytes;
+  /** Encoded states, laid side by side as in a snapshot. */
+  users(states: readonly StateBytes[]): Uint8Array;
 }
 
 /** Where the truth of a channel comes from: the part of the engine port that fan-out needs. */
@@ -85,6 +98,8 @@ export interface Sink {
    * its first write.
    */
   write(message: Uint8Array): boolean;
+  /** The same for a message whose parts are sent as they are, one after the other; `length`: bytes of all parts. */
+  writeParts(parts: readonly Uint8Array[], length: number): boolean;
   /** Called once each time that there is room again after `write` returned false. */
   onDrain: () => void;
   /** Ends the stream after what was written: with OK, or with an error. */

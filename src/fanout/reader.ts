@@ -2,12 +2,12 @@ import type { Delta } from "../model/delta.js";
 import type { PresenceError } from "../model/errors.js";
 import { Backlog } from "./backlog.js";
 import { concat } from "./messages.js";
-import type { Piece, Sink, Terms } from "./ports.js";
+import type { Piece, Sink, SnapshotChunk, Terms } from "./ports.js";
 import type { SharedSnapshot } from "./snapshot.js";
 
 /**
- * Up to this size SUBSCRIBED and the first chunk are copied into one message, which saves a write; a larger chunk is
- * written as it is, so that all readers hold the same bytes.
+ * Up to this size SUBSCRIBED and the first chunk are copied into one message, which saves a write; the parts of a larger
+ * chunk are written as they are, so that all readers hold the same bytes.
  */
 const SMALL_CHUNK_BYTES = 8 * 1024;
 
@@ -228,9 +228,9 @@ export class Reader {
     let ahead = opening;
     for (let chunk = snapshot.chunk(sending.next); chunk; chunk = snapshot.chunk(sending.next)) {
       sending.next += 1;
-      const messages = chunk.length <= SMALL_CHUNK_BYTES ? this.host.join([...ahead, chunk]) : [...ahead, chunk];
+      const room = this.#writeChunk(ahead, chunk);
       ahead = [];
-      if (!this.#writeAll(messages)) {
+      if (!room) {
         sending.awaits = "room";
         this.host.onProgress(this);
         return;
@@ -249,6 +249,12 @@ export class Reader {
       const state = this.#state;
       if (state.name === "resyncing" && state.sending === sending) this.#sendChunks(sending, []);
     });
+  }
+
+  #writeChunk(ahead: readonly Piece[], { parts, length }: SnapshotChunk): boolean {
+    if (length <= SMALL_CHUNK_BYTES) return this.sink.write(concat([...ahead, ...parts]));
+    this.#writeAll(ahead);
+    return this.sink.writeParts(parts, length);
   }
 
   #sent({ snapshot, backlog }: Sending): void {

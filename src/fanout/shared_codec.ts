@@ -1,7 +1,16 @@
 import type { ChannelId } from "../model/channel_id.js";
 import type { Delta } from "../model/delta.js";
 import type { UserState } from "../model/user_state.js";
-import type { ChannelCodec, EventCodec, IntervalChanges, Piece, SnapshotChunk, StateBytes, Terms } from "./ports.js";
+import type {
+  ChannelCodec,
+  EventCodec,
+  IntervalChanges,
+  Piece,
+  SnapshotChunk,
+  SnapshotContent,
+  StateBytes,
+  Terms,
+} from "./ports.js";
 
 /**
  * Lets a channel's subscribers and the feeds share the bytes of a change, whichever of them is told first. Without
@@ -38,6 +47,10 @@ export class SharedCodec implements EventCodec {
     return this.inner.state(state);
   }
 
+  users(states: readonly StateBytes[]): Uint8Array {
+    return this.inner.users(states);
+  }
+
   /** One change, by the channel's own codec or as it was encoded before. */
   delta(codec: ChannelCodec, delta: Delta, state: StateBytes | undefined): Piece {
     if (!this.#sharing) return codec.delta(delta, state);
@@ -64,8 +77,8 @@ class SharedChannelCodec implements ChannelCodec {
     return this.inner.subscribed(terms, revision, time);
   }
 
-  snapshot(chunk: SnapshotChunk): Piece {
-    return this.inner.snapshot(chunk);
+  snapshot(content: SnapshotContent): SnapshotChunk {
+    return this.inner.snapshot(content);
   }
 
   interval(changes: IntervalChanges): Piece {

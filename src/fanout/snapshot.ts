@@ -1,4 +1,5 @@
-import type { ChannelCodec, Piece, StateBytes } from "./ports.js";
+import type { ChannelCodec, EventCodec, SnapshotChunk } from "./ports.js";
+import { SEGMENT_USERS, type SnapshotUsers } from "./snapshot_users.js";
 
 /** The largest SNAPSHOT event, in bytes (S15). */
 export const MAX_CHUNK_BYTES = 256 * 1024;
@@ -6,16 +7,14 @@ export const MAX_CHUNK_BYTES = 256 * 1024;
 /** Room in a chunk for all that is not a user: channel, position, time, counts. */
 const ENVELOPE_BYTES = 1024;
 
-/** Tag and length of one user in a chunk. */
-const USER_OVERHEAD_BYTES = 5;
-
 /** What a snapshot is of. */
 export interface SnapshotSubject {
   readonly codec: ChannelCodec;
+  readonly eventCodec: EventCodec;
   /** How many users are present at `revision`. */
   readonly occupancy: number;
-  /** One after the other's encoded state, as of `revision`, made now where it was not needed before. */
-  readonly stateBytes: (index: number) => StateBytes;
+  /** All of them, as of `revision`. */
+  readonly users: readonly SnapshotUsers[];
   /** The channel's revision, which the snapshot includes. */
   readonly revision: number;
   /** When it was taken, ms since 1970. */
@@ -24,23 +23,24 @@ export interface SnapshotSubject {
   readonly maxChunkBytes: number;
 }
 
-/** How many users are put into a chunk at a time, before other work gets its turn. */
-const STEP_USERS = 500;
+/** How many users are encoded at a time, before other work gets its turn. */
+const STEP_USERS = 2 * SEGMENT_USERS;
 
 /**
  * A snapshot of one channel at one revision, encoded once for all readers that get it.
  *
  * It is built step by step, so that a large channel does not hold up the event loop: a small one is complete at once,
- * a large one after many calls of `build`. What happens to the channel meanwhile does not touch it.
+ * a large one after many calls of `build`. What happens to the channel meanwhile does not touch it. Users who are encoded
+ * already take no time: a chunk has their bytes as they are.
  */
 export class SharedSnapshot {
-  readonly #chunks: Piece[] = [];
+  readonly #chunks: SnapshotChunk[] = [];
   /** `undefined` once all chunks are built, so that what they were made of can be forgotten. */
   #subject: SnapshotSubject | undefined;
-  /** How many users are in chunks, or in the one that is being filled. */
+  /** How many of `users` are in chunks, or in the one that is being filled. */
   #taken = 0;
-  #filling: StateBytes[] = [];
-  #bytes = ENVELOPE_BYTES;
+  #filling: Uint8Array[] = [];
+  #bytes = 0;
   #waiting: (() => void)[] = [];
   readonly revision: number;
 
@@ -56,7 +56,7 @@ export class SharedSnapshot {
   }
 
   /** The chunk at `index`, counted from 0; `undefined` if it is not built, or after the last. Each is a whole message. */
-  chunk(index: number): Piece | undefined {
+  chunk(index: number): SnapshotChunk | undefined {
     return this.#chunks[index];
   }
 
@@ -67,19 +67,24 @@ export class SharedSnapshot {
 
   /** Goes on building, for a moment, and tells those who wait for a chunk if there is another one. */
   build(): void {
-    if (!this.#subject) return;
-    const { occupancy, stateBytes, maxChunkBytes } = this.#subject;
+    const subject = this.#subject;
+    if (!subject) return;
+    const { users, eventCodec, maxChunkBytes } = subject;
     const before = this.#chunks.length;
-    const end = Math.min(this.#taken + STEP_USERS, occupancy);
-    for (; this.#taken < end && this.#chunks.length === before; this.#taken++) {
-      const user = stateBytes(this.#taken);
-      const more = user.length + USER_OVERHEAD_BYTES;
-      if (this.#bytes + more > maxChunkBytes && this.#filling.length > 0) this.#close(this.#subject, false);
-      this.#filling.push(user);
-      this.#bytes += more;
+    const room = maxChunkBytes - ENVELOPE_BYTES;
+    let encoded = 0;
+    for (; this.#taken < users.length; this.#taken++) {
+      const next = users[this.#taken]!;
+      if (encoded > 0 && encoded + next.unencoded > STEP_USERS) break;
+      encoded += next.unencoded;
+      for (const body of next.bodies(eventCodec, room)) {
+        if (this.#bytes + body.length > room) this.#close(subject, false);
+        this.#filling.push(body);
+        this.#bytes += body.length;
+      }
     }
-    if (this.#taken === occupancy) {
-      this.#close(this.#subject, true);
+    if (this.#taken === users.length) {
+      this.#close(subject, true);
       this.#subject = undefined;
     }
     if (this.#chunks.length === before) return;
@@ -89,8 +94,9 @@ export class SharedSnapshot {
   }
 
   #close({ codec, occupancy, revision, time }: SnapshotSubject, last: boolean): void {
+    if (this.#filling.length === 0 && !last) return;
     this.#chunks.push(codec.snapshot({ users: this.#filling, revision, time, occupancy, last }));
     this.#filling = [];
-    this.#bytes = ENVELOPE_BYTES;
+    this.#bytes = 0;
   }
 }

@@ -10,6 +10,7 @@ import { belongsInIntervals, type Pace } from "./pace.js";
 import type { NetChanges } from "./pending_interval.js";
 import type { ChannelCodec, EventCodec, Piece, SourceSnapshot, StateBytes } from "./ports.js";
 import type { Reader, ReaderHost, ReaderStateName } from "./reader.js";
+import { type Seen, SeenUsers } from "./seen_users.js";
 import { SharedSnapshot } from "./snapshot.js";
 
 /**
@@ -40,13 +41,6 @@ export interface TopicHost {
   onDelivered(events: number): void;
 }
 
-/** One user as the topic's readers are to see it. */
-interface Seen {
-  readonly state: UserState;
-  /** Made when first needed, and then kept for every snapshot. */
-  bytes: StateBytes | undefined;
-}
-
 /**
  * One channel that has readers: follows its deltas, and writes what is new to all of them, once a turn or, in a large
  * channel, once an interval (S15, S16, S18).
@@ -56,7 +50,7 @@ interface Seen {
  */
 export class Topic implements ReaderHost {
   readonly #readers = new Set<Reader>();
-  readonly #seen = new Map<string, Seen>();
+  readonly #seen = new SeenUsers();
   #codec: ChannelCodec | undefined;
   #revision = 0;
   readonly #waiting = new Set<Reader>();
@@ -97,7 +91,7 @@ export class Topic implements ReaderHost {
   load(snapshot: SourceSnapshot, from = 0): void {
     const { users, position } = snapshot;
     const to = Math.min(from + LOAD_SLICE, users.length);
-    for (let i = from; i < to; i++) this.#seen.set(users[i]!.userId, { state: users[i]!, bytes: undefined });
+    for (let i = from; i < to; i++) this.#seen.put(users[i]!);
     if (to < users.length) {
       this.host.later(() => {
         if (!this.isEmpty) this.load(snapshot, to);
@@ -193,7 +187,7 @@ export class Topic implements ReaderHost {
   #see(delta: Delta): void {
     this.#revision = delta.revision;
     if (delta.kind === "join" || delta.kind === "state") {
-      this.#seen.set(delta.userId, { state: delta.state, bytes: undefined });
+      this.#seen.put(delta.state);
     } else {
       this.#seen.delete(delta.userId);
     }
@@ -269,11 +263,11 @@ export class Topic implements ReaderHost {
     const recent = this.#snapshot;
     if (recent && recent.revision >= Math.max(revision, this.#toldUpTo)) return recent;
     if (this.#revision < revision || recent?.isComplete === false) return undefined;
-    const users = [...this.#seen.values()];
     const snapshot = new SharedSnapshot({
       codec: this.#codec!,
-      occupancy: users.length,
-      stateBytes: (index) => this.#bytesOf(users[index]!),
+      eventCodec: this.host.codec,
+      occupancy: this.#seen.size,
+      users: this.#seen.forSnapshot(),
       revision: this.#revision,
       time: this.host.clock.now().wall,
       maxChunkBytes: this.host.maxChunkBytes,

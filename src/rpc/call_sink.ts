@@ -30,6 +30,10 @@ export class CallSink implements Sink {
     return false;
   }
 
+  writeParts(parts: readonly Uint8Array[], length: number): boolean {
+    return this.write(Buffer.concat(parts, length));
+  }
+
   end(error: PresenceError | undefined): void {
     endCall(this.call, error);
   }

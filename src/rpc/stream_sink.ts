@@ -26,7 +26,7 @@ export class Framer {
   frame(message: Uint8Array): Buffer {
     if (message !== this.#message) {
       const framed = Buffer.allocUnsafeSlow(PREFIX_BYTES + message.length);
-      writePrefix(framed, message);
+      writePrefix(framed, message.length);
       framed.set(message, PREFIX_BYTES);
       this.#message = message;
       this.#framed = framed;
@@ -35,7 +35,7 @@ export class Framer {
   }
 }
 
-function writePrefix(to: Buffer, { length }: Uint8Array): void {
+function writePrefix(to: Buffer, length: number): void {
   to.writeUInt8(0, 0);
   to.writeUInt32BE(length, 1);
 }
@@ -57,24 +57,34 @@ class StreamSink implements Sink {
   }
 
   write(message: Uint8Array): boolean {
+    if (message.length >= LARGE_BYTES) return this.writeParts([message], message.length);
+    return !this.#begin() || this.#hasRoom(this.stream.write(this.framer.frame(message)));
+  }
+
+  writeParts(parts: readonly Uint8Array[], length: number): boolean {
+    if (!this.#begin()) return true;
     const { stream } = this;
-    if (stream.destroyed || stream.closed) return true;
+    const prefix = Buffer.allocUnsafe(PREFIX_BYTES);
+    writePrefix(prefix, length);
+    stream.cork();
+    let taken = stream.write(prefix);
+    for (const part of parts) taken = stream.write(part);
+    stream.uncork();
+    return this.#hasRoom(taken);
+  }
+
+  /** Sends the headers with the first message. False: the stream is over, and takes nothing. */
+  #begin(): boolean {
+    if (this.stream.destroyed || this.stream.closed) return false;
     if (!this.#begun) {
       this.#begun = true;
       this.call.sendMetadata(new Metadata());
     }
-    const taken = message.length < LARGE_BYTES ? stream.write(this.framer.frame(message)) : this.#writeLarge(message);
-    return taken || stream.writableLength <= MAX_UNSENT_BYTES;
+    return true;
   }
 
-  #writeLarge(message: Uint8Array): boolean {
-    const prefix = Buffer.allocUnsafe(PREFIX_BYTES);
-    writePrefix(prefix, message);
-    this.stream.cork();
-    this.stream.write(prefix);
-    const taken = this.stream.write(message);
-    this.stream.uncork();
-    return taken;
+  #hasRoom(taken: boolean): boolean {
+    return taken || this.stream.writableLength <= MAX_UNSENT_BYTES;
   }
 
   end(error: PresenceError | undefined): void {

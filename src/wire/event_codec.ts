@@ -5,6 +5,7 @@ import type {
   IntervalChanges,
   Piece,
   SnapshotChunk,
+  SnapshotContent,
   StateBytes,
   Terms,
 } from "../fanout/ports.js";
@@ -43,6 +44,7 @@ const KIND = {
 export const eventCodec: EventCodec = {
   forChannel: (channel, epoch) => new ProtoChannelCodec(channel, epoch),
   state: encodeUserState,
+  users: encodeUsers,
 };
 
 const states = new Scratch();
@@ -51,6 +53,13 @@ const events = new Scratch();
 /** The body of a `UserState` message. */
 export function encodeUserState(state: UserState): StateBytes {
   return states.encode((writer) => userState(writer, state));
+}
+
+/** `repeated UserState users` of a snapshot: encoded states, each with its tag and its length. */
+export function encodeUsers(states: readonly StateBytes[]): Uint8Array {
+  const users = Buffer.allocUnsafeSlow(repeatedSize(states));
+  putRepeated(users, 0, 1, states);
+  return users;
 }
 
 function userState(writer: BinaryWriter, state: UserState): void {
@@ -100,25 +109,22 @@ class ProtoChannelCodec implements ChannelCodec {
     });
   }
 
-  /** Without a writer between, which would make an object and a second copy of every user's bytes. */
-  snapshot({ users, revision, time, occupancy, last }: SnapshotChunk): Piece {
-    const head = events.encode((writer) => this.#envelope(writer, revision, time));
+  snapshot({ users, revision, time, occupancy, last }: SnapshotContent): SnapshotChunk {
+    const envelope = events.encode((writer) => this.#envelope(writer, revision, time));
     const tail = events.encode((writer) => {
       if (last) writer.tag(2, WireType.Varint).bool(true);
       writer.tag(3, WireType.Varint).uint32(occupancy);
     });
-    const body = repeatedSize(users) + tail.length;
-    const event = head.length + 1 + varintSize(body) + body;
-    const piece = Buffer.allocUnsafeSlow(1 + varintSize(event) + event);
-    piece[0] = (EVENTS << 3) | WireType.LengthDelimited;
-    let at = putVarint(piece, 1, event);
-    piece.set(head, at);
-    at += head.length;
-    piece[at] = (KIND.snapshot << 3) | WireType.LengthDelimited;
-    at = putVarint(piece, at + 1, body);
-    at = putRepeated(piece, at, 1, users);
-    piece.set(tail, at);
-    return piece;
+    const body = users.reduce((bytes, { length }) => bytes + length, tail.length);
+    const event = envelope.length + 1 + varintSize(body) + body;
+    const head = Buffer.allocUnsafeSlow(1 + varintSize(event) + envelope.length + 1 + varintSize(body));
+    head[0] = (EVENTS << 3) | WireType.LengthDelimited;
+    let at = putVarint(head, 1, event);
+    head.set(envelope, at);
+    at += envelope.length;
+    head[at] = (KIND.snapshot << 3) | WireType.LengthDelimited;
+    putVarint(head, at + 1, body);
+    return { parts: [head, ...users, tail], length: head.length + body };
   }
 
   interval({ joined, left, timedOut, changed, revision, time, occupancy }: IntervalChanges): Piece {

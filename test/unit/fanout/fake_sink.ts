@@ -55,6 +55,12 @@ export class FakeSink implements Sink {
     return false;
   }
 
+  writeParts(parts: readonly Uint8Array[], length: number): boolean {
+    const message = Buffer.concat(parts);
+    if (message.length !== length) throw new Error(`parts of ${message.length} bytes, said to be ${length}`);
+    return this.write(message);
+  }
+
   end(error: PresenceError | undefined): void {
     this.#end({ error, aborted: false });
   }

@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { fromBinary } from "@bufbuild/protobuf";
 import fc from "fast-check";
 import { SubscribePresenceResponseSchema } from "../../../gen/presence/v1/presence_service_pb.js";
+import { SeenUsers } from "../../../src/fanout/seen_users.js";
 import { MAX_CHUNK_BYTES, SharedSnapshot } from "../../../src/fanout/snapshot.js";
-import { encodeUserState, eventCodec } from "../../../src/wire/event_codec.js";
+import { eventCodec } from "../../../src/wire/event_codec.js";
 import { property } from "../../support/property.js";
 
 /** The longest names that there may be, so that what is round the users is as large as it gets. */
@@ -11,24 +12,28 @@ const codec = eventCodec.forChannel({ type: 2, name: "n".repeat(128) }, "e".repe
 
 /** All chunks of a snapshot of users whose states are about so large. */
 function chunksOf(sizes: readonly number[]) {
-  const users = sizes.map((size, i) => {
+  const seen = new SeenUsers();
+  sizes.forEach((size, i) => {
     const state = { userId: `user ${i}`, states: { value: "x".repeat(size) }, revision: 2 ** 53 - 1 };
-    return encodeUserState({ ...state, updateTime: 1e13, joinTime: 1e13 });
+    seen.put({ ...state, updateTime: 1e13, joinTime: 1e13 });
   });
-  const stateBytes = (index: number) => users[index]!;
   const revision = 2 ** 53 - 1;
   const maxChunkBytes = MAX_CHUNK_BYTES;
   const snapshot = new SharedSnapshot({
     codec,
-    occupancy: users.length,
-    stateBytes,
+    eventCodec,
+    occupancy: seen.size,
+    users: seen.forSnapshot(),
     revision,
     time: 1e13,
     maxChunkBytes,
   });
   while (!snapshot.isComplete) snapshot.build();
   const pieces: Uint8Array[] = [];
-  for (let piece = snapshot.chunk(0); piece; piece = snapshot.chunk(pieces.length)) pieces.push(piece);
+  for (let chunk = snapshot.chunk(0); chunk; chunk = snapshot.chunk(pieces.length)) {
+    pieces.push(Buffer.concat(chunk.parts));
+    assert.equal(pieces.at(-1)!.length, chunk.length);
+  }
   const bodies = pieces.map((piece) => {
     const { events } = fromBinary(SubscribePresenceResponseSchema, piece);
     assert.equal(events.length, 1);

@@ -105,6 +105,27 @@ for (const [name, open] of WAYS) {
       assert.ok(received.every((message, i) => message.equals(sent[i]!)));
     });
 
+    it("delivers a message in parts as one, whatever their sizes", async () => {
+      const received: Buffer[] = [];
+      responses.on("data", (message: Buffer) => received.push(message));
+      const shared = Buffer.alloc(60_000, "shared");
+      const sent = [[], ["a", "", "b"], ["head", shared, shared, "tail"], [shared], ["other head", shared, "tail"]].map(
+        (parts) => parts.map((part) => Buffer.from(part as string)),
+      );
+      for (const parts of sent) {
+        const drained = deferred();
+        sink.onDrain = drained.resolve;
+        const { length } = Buffer.concat(parts);
+        if (!sink.writeParts(parts, length)) await within("room", drained.promise);
+      }
+      sink.end(undefined);
+      await once(responses, "status");
+      assert.deepEqual(
+        received.map((message) => message.toString()),
+        sent.map((parts) => Buffer.concat(parts).toString()),
+      );
+    });
+
     it("ends with an error and its details", async () => {
       responses.resume();
       sink.write(Buffer.from("one"));

@@ -6,7 +6,7 @@ import { type PresenceEvent, PresenceEventSchema, UserStateSchema } from "../../
 import { SubscribePresenceResponseSchema } from "../../../gen/presence/v1/presence_service_pb.js";
 import type { Delta } from "../../../src/model/delta.js";
 import type { UserState } from "../../../src/model/user_state.js";
-import { encodeUserState, eventCodec } from "../../../src/wire/event_codec.js";
+import { encodeUserState, encodeUsers, eventCodec } from "../../../src/wire/event_codec.js";
 import { fromUserState } from "../../../src/wire/messages.js";
 import { property } from "../../support/property.js";
 
@@ -134,8 +134,12 @@ describe("wire: events, as the generated types read them", () => {
     "SNAPSHOT",
     [channel, text, fc.array(userState, { maxLength: 5 }), fc.boolean(), occupancy, revision, time],
     (channel, epoch, users, last, occupancy, revision, time) => {
-      const chunk = { users: users.map(encodeUserState), revision, time, occupancy, last };
-      means(eventCodec.forChannel(channel, epoch).snapshot(chunk), {
+      const [some, others] = [users.slice(0, 2), users.slice(2)].map((part) => encodeUsers(part.map(encodeUserState)));
+      const content = { users: [some!, others!], revision, time, occupancy, last };
+      const { parts, length } = eventCodec.forChannel(channel, epoch).snapshot(content);
+      const message = Buffer.concat(parts);
+      assert.equal(message.length, length);
+      means(message, {
         ...envelope(channel, epoch, revision, time),
         userId: "",
         event: {
