@@ -43,7 +43,7 @@ interface Channel {
   /** Everybody of whom something is known. */
   readonly members: Map<string, Entry>;
   /** Who is present, in the order of joining. */
-  readonly roster: Roster;
+  readonly roster: Roster<Entry>;
   readonly log: DeltaLog;
   readonly watchers: Set<(deltas: readonly Delta[]) => void>;
 }
@@ -127,10 +127,7 @@ export class MemoryEngine implements Engine {
   }
 
   snapshot(channel: ChannelId): ChannelSnapshot {
-    const users: UserState[] = [];
-    const found = this.#find(channel);
-    if (found) for (const [userId] of found.roster.after(0)) users.push(stateOf(found, userId));
-    return { ...this.summary(channel), users };
+    return { ...this.summary(channel), users: this.#find(channel)?.roster.map(stateOf) ?? [] };
   }
 
   page(channel: ChannelId, after: number, limit: number, states: States): MemberPage {
@@ -138,15 +135,15 @@ export class MemoryEngine implements Engine {
     const users: UserState[] = [];
     let last = after;
     let next: number | undefined;
-    for (const [userId, joinRevision] of found?.roster.after(after) ?? []) {
-      const state = stateOf(found!, userId);
+    for (const entry of found?.roster.after(after) ?? []) {
+      const state = stateOf(entry);
       if (!holds(state.states, states)) continue;
       if (users.length === limit) {
         next = last;
         break;
       }
-      users.push(stateOf(found!, userId));
-      last = joinRevision;
+      users.push(state);
+      last = entry.member.presence!.joinRevision;
     }
     return { ...this.summary(channel), users, next };
   }
@@ -154,8 +151,7 @@ export class MemoryEngine implements Engine {
   count(channel: ChannelId, states: States): MemberCount {
     let count = 0;
     const found = this.#find(channel);
-    if (found)
-      for (const [userId] of found.roster.after(0)) count += Number(holds(stateOf(found, userId).states, states));
+    for (const entry of found?.roster.after(0) ?? []) count += Number(holds(stateOf(entry).states, states));
     return { count, position: this.summary(channel).position };
   }
 
@@ -243,23 +239,24 @@ export class MemoryEngine implements Engine {
   }
 
   #store(channel: Channel, entry: Entry | undefined, before: Member, after: Member): void {
-    const [was, is] = [before.presence?.joinRevision, after.presence?.joinRevision];
-    if (was !== is) {
-      if (was !== undefined) channel.roster.remove(was);
-      if (is !== undefined) channel.roster.add(after.userId, is);
-    }
     if (before.sessions !== after.sessions) this.#indexSessions(channel, before, after);
     this.#indexUser(channel, before, after);
 
+    const was = before.presence?.joinRevision;
+    const is = after.presence?.joinRevision;
+    if (was !== undefined && was !== is) channel.roster.remove(was);
     if (isForgettable(after)) {
       channel.members.delete(after.userId);
       this.#scheduleForgetting(channel);
-    } else if (entry) {
-      entry.member = after;
-    } else {
-      channel.members.set(after.userId, { member: after, user: this.#user(channel.id, after.userId)! });
+      return;
+    }
+    const kept = entry ?? { member: after, user: this.#user(channel.id, after.userId)! };
+    kept.member = after;
+    if (!entry) {
+      channel.members.set(after.userId, kept);
       this.#scheduleForgetting(channel);
     }
+    if (is !== undefined && was !== is) channel.roster.add(kept, is);
   }
 
   #indexSessions(channel: Channel, before: Member, after: Member): void {
@@ -305,8 +302,8 @@ export class MemoryEngine implements Engine {
 }
 
 /** The state of a user who is present. */
-function stateOf({ members }: Channel, userId: string): UserState {
-  return members.get(userId)!.member.presence!.state;
+function stateOf({ member }: Entry): UserState {
+  return member.presence!.state;
 }
 
 function summaryOf(channel: Channel): ChannelSummary {

@@ -5,10 +5,10 @@ const SPARE_GAPS = 32;
  * Who is present in one channel, in the order of joining, so that a page can begin anywhere: it is found by its join
  * revision in O(log n), where a Map would have to be walked from its first entry.
  */
-export class Roster {
+export class Roster<User extends object> {
   /** Join revisions, ascending; who left leaves a gap in `#users`, until the gaps are more than the users. */
   #revisions: number[] = [];
-  #users: (string | undefined)[] = [];
+  #users: (User | undefined)[] = [];
   #gaps = 0;
 
   /** How many are present. */
@@ -17,9 +17,9 @@ export class Roster {
   }
 
   /** Adds a user who joined after everybody who was ever added. */
-  add(userId: string, joinRevision: number): void {
+  add(user: User, joinRevision: number): void {
     this.#revisions.push(joinRevision);
-    this.#users.push(userId);
+    this.#users.push(user);
   }
 
   /** Takes out the user who joined with that revision; does nothing if nobody present did. */
@@ -31,12 +31,19 @@ export class Roster {
     if (this.#gaps > this.size + SPARE_GAPS) this.#close();
   }
 
-  /** The users who joined after that join revision (0: all), in the order of joining, each with its own. */
-  *after(joinRevision: number): Generator<readonly [userId: string, joinRevision: number]> {
+  /** The users who joined after that join revision (0: all), in the order of joining. */
+  *after(joinRevision: number): Generator<User> {
     for (let index = this.#firstAfter(joinRevision); index < this.#users.length; index++) {
-      const userId = this.#users[index];
-      if (userId !== undefined) yield [userId, this.#revisions[index]!];
+      const user = this.#users[index];
+      if (user !== undefined) yield user;
     }
+  }
+
+  /** What `make` makes of everybody, in the order of joining. */
+  map<Made>(make: (user: User) => Made): Made[] {
+    const made: Made[] = [];
+    for (const user of this.#users) if (user !== undefined) made.push(make(user));
+    return made;
   }
 
   #firstAfter(joinRevision: number): number {
@@ -52,7 +59,7 @@ export class Roster {
 
   #close(): void {
     this.#revisions = this.#revisions.filter((_, index) => this.#users[index] !== undefined);
-    this.#users = this.#users.filter((userId) => userId !== undefined);
+    this.#users = this.#users.filter((user) => user !== undefined);
     this.#gaps = 0;
   }
 }

@@ -13,13 +13,13 @@ describe("engine: who is present, in the order of joining", () => {
   );
 
   property("holds what a plain list would, from any place on", [steps], (steps) => {
-    const roster = new Roster();
+    const roster = new Roster<{ userId: string }>();
     let plain: [userId: string, joinRevision: number][] = [];
     let revision = 0;
     for (const { joins, leaves, from } of steps) {
       for (let i = 0; i < joins; i++) {
         revision += 1 + (i % 3);
-        roster.add(`user ${revision}`, revision);
+        roster.add({ userId: `user ${revision}` }, revision);
         plain.push([`user ${revision}`, revision]);
       }
       for (const leave of leaves) {
@@ -29,8 +29,12 @@ describe("engine: who is present, in the order of joining", () => {
       }
       const after = from % (revision + 2);
       assert.deepEqual(
-        [...roster.after(after)],
-        plain.filter(([, joined]) => joined > after),
+        [...roster.after(after)].map(({ userId }) => userId),
+        plain.filter(([, joined]) => joined > after).map(([userId]) => userId),
+      );
+      assert.deepEqual(
+        roster.map(({ userId }) => userId),
+        plain.map(([userId]) => userId),
       );
       assert.equal(roster.size, plain.length);
     }
