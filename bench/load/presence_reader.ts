@@ -1,14 +1,13 @@
 import { EVENT, EventScanner, FieldScanner } from "./event_scanner.js";
 import type { StreamListener } from "./h2_connection.js";
+import { IntervalStamps } from "./interval_stamps.js";
 import { findStamp, readStamp } from "./stamp.js";
 import type { Tally } from "./tally.js";
-
-/** The field of an INTERVAL with the states that changed. */
-const CHANGED = 4;
 
 const messageFields = new FieldScanner();
 const bodyFields = new FieldScanner();
 const event = new EventScanner();
+const stamps = new IntervalStamps();
 
 /**
  * One SubscribePresence stream of the fan-out shapes. Counts the changes that come and checks, event by event, that
@@ -65,12 +64,9 @@ export class PresenceReader implements StreamListener {
       this.tally.fault(`${this.name} got an INTERVAL at revision ${event.revision} after ${this.revision}`);
     }
     this.revision = event.revision;
-    const fields = bodyFields.enter(bytes, event.bodyStart, event.bodyEnd);
-    for (let number = fields.field(); number !== 0; number = fields.field()) {
-      if (number !== CHANGED) continue;
-      this.changes++;
-      this.tally.deliver(readStamp(bytes, findStamp(bytes, fields.start, fields.end)));
-    }
+    const changes = stamps.of(bytes, event.bodyStart, event.bodyEnd);
+    this.changes += changes.length;
+    this.tally.deliverAll(changes);
   }
 
   #other(bytes: Buffer): void {

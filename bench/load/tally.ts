@@ -38,6 +38,14 @@ export class Tally {
     this.#check();
   }
 
+  /** Notes the delivery of changes that came together. */
+  deliverAll(sentMicros: readonly number[]): void {
+    const now = nowMicros();
+    for (const sent of sentMicros) this.latency.record(now - sent);
+    this.delivered += sentMicros.length;
+    this.#check();
+  }
+
   /** Notes the answers to `calls` calls. */
   answer(calls = 1): void {
     this.#answered += calls;
