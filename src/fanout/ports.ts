@@ -10,6 +10,13 @@ export type Piece = Uint8Array;
 /** The body of one user's encoded state, without tag and length. */
 export type StateBytes = Uint8Array;
 
+/** A user as a snapshot takes it. Another object once anything about the user is different. */
+export interface SnapshotUser {
+  readonly state: UserState;
+  /** Its encoded state, where that is kept. */
+  bytes: StateBytes | undefined;
+}
+
 /** What SUBSCRIBED says (S15). */
 export interface Terms {
   readonly sessionId: string;
@@ -71,8 +78,8 @@ export interface SnapshotChunk {
 export interface EventCodec {
   forChannel(channel: ChannelId, epoch: string): ChannelCodec;
   state(state: UserState): StateBytes;
-  /** Encoded states, laid side by side as in a snapshot. */
-  users(states: readonly StateBytes[]): Uint8Array;
+  /** Users as they stand side by side in a snapshot, in parts of at most `maxBytes`, or of one user. */
+  users(users: readonly SnapshotUser[], maxBytes: number): readonly Uint8Array[];
 }
 
 /** Where the truth of a channel comes from: the part of the engine port that fan-out needs. */

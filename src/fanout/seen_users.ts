@@ -1,5 +1,6 @@
 import type { UserState } from "../model/user_state.js";
-import { SEGMENT_USERS, type SnapshotUser, SnapshotUsers } from "./snapshot_users.js";
+import type { SnapshotUser } from "./ports.js";
+import { SEGMENT_USERS, SnapshotUsers } from "./snapshot_users.js";
 
 /** A segment with fewer users than this is given up, so that a channel that shrank does not consist of remains. */
 const FEWEST_USERS = SEGMENT_USERS / 4;

@@ -8,6 +8,7 @@ import type {
   Piece,
   SnapshotChunk,
   SnapshotContent,
+  SnapshotUser,
   StateBytes,
   Terms,
 } from "./ports.js";
@@ -47,8 +48,8 @@ export class SharedCodec implements EventCodec {
     return this.inner.state(state);
   }
 
-  users(states: readonly StateBytes[]): Uint8Array {
-    return this.inner.users(states);
+  users(users: readonly SnapshotUser[], maxBytes: number): readonly Uint8Array[] {
+    return this.inner.users(users, maxBytes);
   }
 
   /** One change, by the channel's own codec or as it was encoded before. */

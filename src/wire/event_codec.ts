@@ -11,9 +11,9 @@ import type {
 } from "../fanout/ports.js";
 import type { ChannelId } from "../model/channel_id.js";
 import type { Delta, StateDelta } from "../model/delta.js";
-import type { UserState } from "../model/user_state.js";
-import { putRepeated, putVarint, repeatedSize, varintSize } from "./repeated_bytes.js";
 import { Scratch } from "./scratch.js";
+import { encodeUserState, encodeUsers } from "./user_states.js";
+import { putVarint, varintSize } from "./varint.js";
 
 /*
  * Written by hand, field by field, because an event's parts are encoded at different moments and laid together as
@@ -47,33 +47,7 @@ export const eventCodec: EventCodec = {
   users: encodeUsers,
 };
 
-const states = new Scratch();
 const events = new Scratch();
-
-/** The body of a `UserState` message. */
-export function encodeUserState(state: UserState): StateBytes {
-  return states.encode((writer) => userState(writer, state));
-}
-
-/** `repeated UserState users` of a snapshot: encoded states, each with its tag and its length. */
-export function encodeUsers(states: readonly StateBytes[]): Uint8Array {
-  const users = Buffer.allocUnsafeSlow(repeatedSize(states));
-  putRepeated(users, 0, 1, states);
-  return users;
-}
-
-function userState(writer: BinaryWriter, state: UserState): void {
-  if (state.userId !== "") writer.tag(1, WireType.LengthDelimited).string(state.userId);
-  for (const key of Object.keys(state.states)) {
-    writer.tag(2, WireType.LengthDelimited).fork();
-    writer.tag(1, WireType.LengthDelimited).string(key);
-    writer.tag(2, WireType.LengthDelimited).string(state.states[key]!);
-    writer.join();
-  }
-  if (state.revision !== 0) writer.tag(3, WireType.Varint).uint64(state.revision);
-  if (state.updateTime !== undefined) writeTime(writer, 4, state.updateTime);
-  if (state.joinTime !== undefined) writeTime(writer, 5, state.joinTime);
-}
 
 class ProtoChannelCodec implements ChannelCodec {
   readonly #channel: Uint8Array;

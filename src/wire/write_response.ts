@@ -1,8 +1,8 @@
 import { type BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import type { Position } from "../model/position.js";
 import type { UserState } from "../model/user_state.js";
-import { encodeUserState } from "./event_codec.js";
 import { Scratch } from "./scratch.js";
+import { encodeUserState } from "./user_states.js";
 
 /** What a write made of a state: the answer to SetState and RemoveState. */
 export interface Written {

@@ -1,7 +1,8 @@
 import { ChannelType } from "../../gen/presence/v1/presence_pb.js";
 import type { UserState } from "../../src/model/user_state.js";
-import { encodeUserState, eventCodec } from "../../src/wire/event_codec.js";
+import { eventCodec } from "../../src/wire/event_codec.js";
 import { feedCodec } from "../../src/wire/feed_codec.js";
+import { encodeUserState } from "../../src/wire/user_states.js";
 import { assertGolden } from "../support/golden.js";
 
 /** 2026-01-01T12:00:00.25Z */
@@ -28,7 +29,13 @@ describe("contract: the bytes of every kind of event", () => {
     const codec = eventCodec.forChannel({ type: ChannelType.STREAM, name: "chat_room" }, "e1");
     const base = { userId: "tony", revision: 300, time: TIME };
     const bytes = encodeUserState(tony);
-    const chunk = { users: [eventCodec.users([bytes])], revision: 300, time: TIME, occupancy: 1, last: true };
+    const chunk = {
+      users: eventCodec.users([{ state: tony, bytes: undefined }], 1000),
+      revision: 300,
+      time: TIME,
+      occupancy: 1,
+      last: true,
+    };
     const terms = { sessionId: "s1", presenceTimeoutMs: 7500, resumed: true, occupancy: 2 };
     assertGolden("event_bytes.json", {
       subscribed: hex(codec.subscribed(terms, 299, TIME)),
