@@ -33,27 +33,25 @@ type watcher struct {
 	arriving map[string]states
 	session  string
 	position *pb.Position
-	stateSet bool
 }
 
 // Keeps `members` as the server has them.
-func (w *watcher) apply(event *pb.PresenceEvent) error {
+func (w *watcher) apply(event *pb.PresenceEvent) {
 	switch kind := event.Event.(type) {
 	case *pb.PresenceEvent_Subscribed:
 		w.session = kind.Subscribed.SessionId
 		if kind.Subscribed.Resumed {
 			fmt.Println("back again")
 		} else {
-			fmt.Println("joined")
-			w.stateSet = false // also when it was too late: the state is gone
+			fmt.Println("joined") // also when it was too late
 		}
-		return w.setState() // what is held is not yet as of this position
+		return // what is held is not yet as of this position
 	case *pb.PresenceEvent_Snapshot:
 		for _, state := range kind.Snapshot.Users {
 			w.arriving[state.UserId] = state.States
 		}
 		if !kind.Snapshot.Last {
-			return nil
+			return
 		}
 		w.members, w.arriving = w.arriving, map[string]states{}
 		fmt.Println("snapshot", w.members)
@@ -79,28 +77,15 @@ func (w *watcher) apply(event *pb.PresenceEvent) error {
 		fmt.Println("gone", event.UserId, w.members)
 	}
 	w.position = event.Position
-	return nil
-}
-
-func (w *watcher) setState() error {
-	if w.stateSet {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	_, err := w.client.SetState(ctx, &pb.SetStateRequest{Channel: w.room, UserId: w.user, States: states{"Mode": "Happy"}})
-	w.stateSet = err == nil
-	return err
 }
 
 // One subscription, until it ends. Calls `heard` at each message.
 func (w *watcher) watch(heard func()) error {
 	w.arriving = map[string]states{} // a snapshot that was cut off is void
-	// No deadline: it would end the stream. Cancelled on the way out, should a SetState have failed.
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	stream, err := w.client.SubscribePresence(ctx, &pb.SubscribePresenceRequest{
+	// No deadline: it would end the stream. The state is set with the join, and silent where it is there still.
+	stream, err := w.client.SubscribePresence(context.Background(), &pb.SubscribePresenceRequest{
 		Channel: w.room, UserId: w.user, SessionId: w.session, ResumeFrom: w.position,
+		InitialStates: states{"Mode": "Happy"},
 	})
 	for err == nil {
 		var response *pb.SubscribePresenceResponse
@@ -109,9 +94,7 @@ func (w *watcher) watch(heard func()) error {
 		}
 		heard()
 		for _, event := range response.Events {
-			if err = w.apply(event); err != nil {
-				break
-			}
+			w.apply(event)
 		}
 	}
 	return err

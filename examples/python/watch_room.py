@@ -17,23 +17,17 @@ keepalive = [("grpc.keepalive_time_ms", 10_000), ("grpc.keepalive_timeout_ms", 5
 stub = presence_service_pb2_grpc.PresenceServiceStub(grpc.insecure_channel(address, options=keepalive))
 
 members, arriving = {}, {}
-session, position, state_set = "", None, False
+session, position = "", None
 FINAL = ("INVALID_ARGUMENT", "PERMISSION_DENIED", "UNAUTHENTICATED", "ABORTED", "FAILED_PRECONDITION")
 
 
 def apply(event):
     """Keeps `members` as the server has them."""
-    global session, position, members, state_set
+    global session, position, members
     kind = event.WhichOneof("event")
     if kind == "subscribed":
         session = event.subscribed.session_id
         print("back again" if event.subscribed.resumed else "joined", flush=True)
-        state_set = state_set and event.subscribed.resumed  # also when it was too late: the state is gone
-        if not state_set:
-            stub.SetState(
-                presence_service_pb2.SetStateRequest(channel=room, user_id=user, states={"Mode": "Happy"}), timeout=5
-            )
-            state_set = True
         return  # what is held is not yet as of this position
     if kind == "snapshot":
         arriving.update({state.user_id: dict(state.states) for state in event.snapshot.users})
@@ -69,16 +63,18 @@ while True:
     arriving.clear()  # a snapshot that was cut off is void
     try:
         request = presence_service_pb2.SubscribePresenceRequest(
-            channel=room, user_id=user, session_id=session, resume_from=position
+            channel=room,
+            user_id=user,
+            session_id=session,
+            resume_from=position,
+            initial_states={"Mode": "Happy"},  # set with the join, and silent where it is there still
         )
-        stream = stub.SubscribePresence(request)  # no deadline: it would end the stream
-        for response in stream:
+        for response in stub.SubscribePresence(request):  # no deadline: it would end the stream
             wait = 1.0
             for event in response.events:
                 apply(event)
         break  # somebody called LeaveChannel
     except grpc.RpcError as error:
-        stream.cancel()  # it still goes on when a SetState has failed
         if error.code().name in FINAL:
             raise
         print("lost:", error.code().name, flush=True)

@@ -62,52 +62,54 @@ describe("contract: buf curl", function () {
     return call;
   }
 
-  it("gets the golden answer to every call, streams too, over reflection", async () => {
-    const answers: Record<string, unknown> = {};
-    const ask = async (name: string, method: string, request: unknown): Promise<unknown> => {
-      const call = curl("reflection", method, request);
-      assert.equal(await call.error, undefined, method);
-      const answer = await call.answers.next();
-      answers[name] = masked(answer);
-      return answer;
-    };
-    const feed = curl("reflection", "WatchChannels", { withSnapshot: true });
-    const opening = await feed.answers.next();
-    await ask("SetState", "SetState", { ...tony, states: { Mode: "Happy" } });
-    const anna = curl("reflection", "SubscribePresence", { channel, userId: "anna" });
-    const first = await anna.answers.next();
-    const joined = await ask("JoinChannel", "JoinChannel", { ...tony, initialStates: { Mic: "" }, ttl: "300s" });
-    await ask("GetState", "GetState", tony);
-    await ask("RemoveState", "RemoveState", { ...tony, keys: ["Mode"] });
-    const { sessionId } = joined as { sessionId: string };
-    await ask("Heartbeat", "Heartbeat", { sessionIds: [sessionId, "unknown"] });
-    await ask("BatchJoinChannel", "BatchJoinChannel", { requests: [{ channel, userId: "zoe" }, { userId: "eve" }] });
-    await ask("BatchSetState", "BatchSetState", { requests: [{ channel, userId: "zoe", states: { a: "1" } }] });
-    await ask("ListOnlineUsers", "ListOnlineUsers", { channel, includeStates: true, pageSize: 2 });
-    await ask("ListUserChannels", "ListUserChannels", { userId: "tony" });
-    await ask("LeaveChannel", "LeaveChannel", { ...tony, sessionId });
-    await ask("LeaveChannel of a stream", "LeaveChannel", { channel, userId: "anna" });
-    assert.equal(await anna.error, undefined, "the stream ended with OK");
-    answers.SubscribePresence = masked(eventsOf([first, ...anna.answers.drain()]));
-    await ask("LeaveChannel of a lease", "LeaveChannel", { channel, userId: "zoe" });
-    const watched = [opening];
-    while (!JSON.stringify(watched.at(-1)).includes("channelVacated")) watched.push(await feed.answers.next());
-    answers.WatchChannels = masked(eventsOf(watched));
-    assert.deepEqual(
-      METHODS.filter((method) => !(method in answers)),
-      [],
-    );
-    assertGolden("curl_answers.json", answers);
-  });
+  for (const source of ["reflection", "schema"] as const) {
+    it(`gets the golden answer to every call, streams too, over ${source}`, async () => {
+      const answers: Record<string, unknown> = {};
+      const ask = async (name: string, method: string, request: unknown): Promise<unknown> => {
+        const call = curl(source, method, request);
+        assert.equal(await call.error, undefined, method);
+        const answer = await call.answers.next();
+        answers[name] = masked(answer);
+        return answer;
+      };
+      const feed = curl(source, "WatchChannels", { withSnapshot: true });
+      const opening = await feed.answers.next();
+      await ask("SetState", "SetState", { ...tony, states: { Mode: "Happy" } });
+      const anna = curl(source, "SubscribePresence", { channel, userId: "anna" });
+      const first = await anna.answers.next();
+      const joined = await ask("JoinChannel", "JoinChannel", { ...tony, initialStates: { Mic: "" }, ttl: "300s" });
+      await ask("GetState", "GetState", tony);
+      await ask("RemoveState", "RemoveState", { ...tony, keys: ["Mode"] });
+      const { sessionId } = joined as { sessionId: string };
+      await ask("Heartbeat", "Heartbeat", { sessionIds: [sessionId, "unknown"] });
+      await ask("BatchJoinChannel", "BatchJoinChannel", { requests: [{ channel, userId: "zoe" }, { userId: "eve" }] });
+      await ask("BatchSetState", "BatchSetState", { requests: [{ channel, userId: "zoe", states: { a: "1" } }] });
+      await ask("ListOnlineUsers", "ListOnlineUsers", { channel, includeStates: true, pageSize: 2 });
+      await ask("ListUserChannels", "ListUserChannels", { userId: "tony" });
+      await ask("LeaveChannel", "LeaveChannel", { ...tony, sessionId });
+      await ask("LeaveChannel of a stream", "LeaveChannel", { channel, userId: "anna" });
+      assert.equal(await anna.error, undefined, "the stream ended with OK");
+      answers.SubscribePresence = masked(eventsOf([first, ...anna.answers.drain()]));
+      await ask("LeaveChannel of a lease", "LeaveChannel", { channel, userId: "zoe" });
+      const watched = [opening];
+      while (!JSON.stringify(watched.at(-1)).includes("channelVacated")) watched.push(await feed.answers.next());
+      answers.WatchChannels = masked(eventsOf(watched));
+      assert.deepEqual(
+        METHODS.filter((method) => !(method in answers)),
+        [],
+      );
+      assertGolden("curl_answers.json", answers);
+    });
 
-  it("gets the golden error of every call, over the schema", async () => {
-    assert.deepEqual(Object.keys(REFUSED).sort(), [...METHODS].sort());
-    const errors: Record<string, unknown> = {};
-    for (const [method, request] of Object.entries(REFUSED)) {
-      const error = await curl("schema", method, request).error;
-      assert.ok(error, `${method} was refused`);
-      errors[method] = refusal(error);
-    }
-    assertGolden("curl_errors.json", errors);
-  });
+    it(`gets the golden error of every call, over ${source}`, async () => {
+      assert.deepEqual(Object.keys(REFUSED).sort(), [...METHODS].sort());
+      const errors: Record<string, unknown> = {};
+      for (const [method, request] of Object.entries(REFUSED)) {
+        const error = await curl(source, method, request).error;
+        assert.ok(error, `${method} was refused`);
+        errors[method] = refusal(error);
+      }
+      assertGolden("curl_errors.json", errors);
+    });
+  }
 });

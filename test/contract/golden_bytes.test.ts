@@ -1,4 +1,5 @@
-import { ChannelType } from "../../gen/presence/v1/presence_pb.js";
+import assert from "node:assert/strict";
+import { ChannelType, PresenceEventSchema } from "../../gen/presence/v1/presence_pb.js";
 import type { UserState } from "../../src/model/user_state.js";
 import { eventCodec } from "../../src/wire/event_codec.js";
 import { feedCodec } from "../../src/wire/feed_codec.js";
@@ -37,7 +38,7 @@ describe("contract: the bytes of every kind of event", () => {
       last: true,
     };
     const terms = { sessionId: "s1", presenceTimeoutMs: 7500, resumed: true, occupancy: 2 };
-    assertGolden("event_bytes.json", {
+    const kinds = {
       subscribed: hex(codec.subscribed(terms, 299, TIME)),
       snapshot: hex(Buffer.concat(codec.snapshot(chunk).parts)),
       interval: hex(
@@ -65,6 +66,13 @@ describe("contract: the bytes of every kind of event", () => {
       feed_subscribed: hex(feedCodec.subscribed(TIME)),
       feed_complete: hex(feedCodec.complete(TIME)),
       out_of_service: hex(feedCodec.lost("events were lost", TIME)),
-    });
+    };
+    const all = PresenceEventSchema.oneofs[0]!.fields.map(({ name }) => name);
+    assert.deepEqual(
+      all.filter((kind) => !(kind in kinds)),
+      [],
+      "kinds without golden bytes",
+    );
+    assertGolden("event_bytes.json", kinds);
   });
 });

@@ -3,6 +3,9 @@ import { TcpProxy } from "../support/tcp_proxy.js";
 import type { Outcome, Runner } from "./runner.js";
 import { type Chapter, difference, filled, type Kept, keep, type Role, type Step } from "./scenario.js";
 
+/** Channels that tell in intervals (S18). Each step hears of its own change alone: nobody waits for a certain moment. */
+const LARGE = { "interval:*": { announceMax: 2, interval: 20 } };
+
 interface Stage {
   readonly runners: Readonly<Record<Role, Runner>>;
   readonly proxies: Readonly<Record<Role, TcpProxy>>;
@@ -11,7 +14,7 @@ interface Stage {
 
 /** Plays the scenario against a server of its own. Rejects at the first step that does not go as it should. */
 export async function play(scenario: readonly Chapter[], actor: Runner, watcher: Runner): Promise<void> {
-  const server = await startTestServer();
+  const server = await startTestServer({ channel: LARGE });
   const proxies = { actor: await TcpProxy.to(server.address), watcher: await TcpProxy.to(server.address) };
   try {
     await actor.connect(proxies.actor.address);

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use tonic::transport::{Channel as Connection, Endpoint};
-use tonic::{Code, Request, Status};
+use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 mod google {
@@ -21,9 +21,7 @@ mod presence {
 }
 use presence::v1::presence_event::Event;
 use presence::v1::presence_service_client::PresenceServiceClient;
-use presence::v1::{
-    Channel, ChannelType, Position, PresenceEvent, SetStateRequest, SubscribePresenceRequest,
-};
+use presence::v1::{Channel, ChannelType, Position, PresenceEvent, SubscribePresenceRequest};
 
 type States = HashMap<String, String>;
 
@@ -39,13 +37,12 @@ struct Watcher {
     arriving: BTreeMap<String, States>,
     session: String,
     position: Option<Position>,
-    state_set: bool,
     wait: Duration,
 }
 
 impl Watcher {
     /// Keeps `members` as the server has them.
-    async fn apply(&mut self, event: PresenceEvent) -> Result<(), Status> {
+    fn apply(&mut self, event: PresenceEvent) {
         let user = event.user_id;
         match event.event {
             Some(Event::Subscribed(subscribed)) => {
@@ -58,9 +55,7 @@ impl Watcher {
                         "joined"
                     }
                 );
-                // Also when it was too late: the state is gone.
-                self.state_set &= subscribed.resumed;
-                return self.set_state().await; // what is held is not yet as of this position
+                return; // what is held is not yet as of this position
             }
             Some(Event::Snapshot(snapshot)) => {
                 self.arriving.extend(
@@ -70,7 +65,7 @@ impl Watcher {
                         .map(|state| (state.user_id, state.states)),
                 );
                 if !snapshot.last {
-                    return Ok(());
+                    return;
                 }
                 self.members = std::mem::take(&mut self.arriving);
                 println!("snapshot {:?}", self.members);
@@ -109,23 +104,6 @@ impl Watcher {
             _ => {}
         }
         self.position = event.position;
-        Ok(())
-    }
-
-    async fn set_state(&mut self) -> Result<(), Status> {
-        if self.state_set {
-            return Ok(());
-        }
-        let mut request = Request::new(SetStateRequest {
-            channel: Some(self.room.clone()),
-            user_id: self.user.clone(),
-            states: States::from([("Mode".into(), "Happy".into())]),
-            ..Default::default()
-        });
-        request.set_timeout(Duration::from_secs(5));
-        self.client.set_state(request).await?;
-        self.state_set = true;
-        Ok(())
     }
 
     /// One subscription, until it ends.
@@ -136,6 +114,8 @@ impl Watcher {
             user_id: self.user.clone(),
             session_id: self.session.clone(),
             resume_from: self.position.clone(),
+            // Set with the join, and silent where it is there still.
+            initial_states: States::from([("Mode".into(), "Happy".into())]),
             ..Default::default()
         };
         // No deadline: it would end the stream.
@@ -143,7 +123,7 @@ impl Watcher {
         while let Some(response) = responses.message().await? {
             self.wait = FIRST_WAIT;
             for event in response.events {
-                self.apply(event).await?;
+                self.apply(event);
             }
         }
         Ok(())
@@ -179,7 +159,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         arriving: BTreeMap::new(),
         session: String::new(),
         position: None,
-        state_set: false,
         wait: FIRST_WAIT,
     };
     loop {

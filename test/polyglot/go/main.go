@@ -84,9 +84,10 @@ func outcome(err error) map[string]string {
 	return outcome
 }
 
-func listen(name string, stream pb.PresenceService_SubscribePresenceClient) {
+// Reads a stream whose messages bring events, to its end.
+func listen[Response interface{ GetEvents() []*pb.PresenceEvent }](name string, receive func() (Response, error)) {
 	for {
-		response, err := stream.Recv()
+		response, err := receive()
 		if err == io.EOF {
 			say(map[string]any{"stream": name, "end": map[string]string{"code": "OK"}})
 			return
@@ -95,7 +96,7 @@ func listen(name string, stream pb.PresenceService_SubscribePresenceClient) {
 			say(map[string]any{"stream": name, "end": outcome(err)})
 			return
 		}
-		for _, event := range response.Events {
+		for _, event := range response.GetEvents() {
 			say(map[string]any{"stream": name, "event": toJSON(event)})
 		}
 	}
@@ -133,7 +134,12 @@ func carryOut(cmd command) (any, error) {
 		return toJSON(results[0].Interface().(proto.Message)), nil
 	}
 	streams[cmd.Stream] = cancel
-	go listen(cmd.Stream, results[0].Interface().(pb.PresenceService_SubscribePresenceClient))
+	switch stream := results[0].Interface().(type) {
+	case pb.PresenceService_SubscribePresenceClient:
+		go listen(cmd.Stream, stream.Recv)
+	case pb.PresenceService_WatchChannelsClient:
+		go listen(cmd.Stream, stream.Recv)
+	}
 	return struct{}{}, nil
 }
 

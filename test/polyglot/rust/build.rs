@@ -11,12 +11,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         .extern_path(".google.protobuf", "::pbjson_types")
         .file_descriptor_set_path(&descriptors)
         .compile_protos(&["protos/presence/v1/presence_service.proto"], &["protos"])?;
-    // What holds a google.rpc.Status, for which there is no JSON.
-    let batches = ["BatchJoinChannelResponse", "BatchJoinChannelResult", "BatchSetStateResponse", "BatchSetStateResult"];
     pbjson_build::Builder::new()
         .register_descriptors(&fs::read(descriptors)?)?
         .extern_path(".google.protobuf", "::pbjson_types")
-        .exclude(batches.map(|name| format!(".presence.v1.{name}")))
-        .build(&[".presence.v1"])?;
+        .build(&[".presence.v1", ".google.rpc"])?;
     Ok(())
 }

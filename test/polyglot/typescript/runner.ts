@@ -1,5 +1,5 @@
 import { createInterface } from "node:readline";
-import { fromBinary, fromJson, type JsonValue, type Message, toJson } from "@bufbuild/protobuf";
+import { createRegistry, fromBinary, fromJson, type JsonValue, type Message, toJson } from "@bufbuild/protobuf";
 import { BadRequestSchema, ErrorInfoSchema } from "../../../gen/google/rpc/error_details_pb.js";
 import { type PresenceEvent, PresenceEventSchema } from "../../../gen/presence/v1/presence_pb.js";
 import { PresenceService } from "../../../gen/presence/v1/presence_service_pb.js";
@@ -18,6 +18,8 @@ interface Command {
 }
 
 const open = TRANSPORTS[process.argv[2]!]!;
+/** What an error holds, in the entries of a batch too. */
+const registry = createRegistry(BadRequestSchema, ErrorInfoSchema);
 const streams = new Map<string, AbortController>();
 let transport: Transport | undefined;
 
@@ -55,7 +57,7 @@ async function carryOut({ connect, call, user, request, stream, cancel }: Comman
   } else {
     const method = PresenceService.methods.find(({ name }) => name === call)!;
     const message = fromJson(method.input, request ?? {});
-    if (!stream) return toJson(method.output, await transport!.unary(method, message, user));
+    if (!stream) return toJson(method.output, await transport!.unary(method, message, user), { registry });
     const abort = new AbortController();
     streams.set(stream, abort);
     void listen(stream, transport!.stream(method, message, user, abort.signal));

@@ -12,6 +12,7 @@ use tonic_types::StatusExt;
 mod google {
     pub mod rpc {
         tonic::include_proto!("google.rpc");
+        include!(concat!(env!("OUT_DIR"), "/google.rpc.serde.rs"));
     }
 }
 mod presence {
@@ -75,6 +76,8 @@ async fn call(mut client: Client, command: &Value) -> Result<Value, Status> {
         "SetState" => set_state,
         "GetState" => get_state,
         "RemoveState" => remove_state,
+        "BatchJoinChannel" => batch_join_channel,
+        "BatchSetState" => batch_set_state,
         "ListOnlineUsers" => list_online_users,
         "ListUserChannels" => list_user_channels,
         "JoinChannel" => join_channel,
@@ -83,14 +86,24 @@ async fn call(mut client: Client, command: &Value) -> Result<Value, Status> {
     )
 }
 
-async fn listen(name: &str, mut client: Client, command: &Value) -> Result<(), Status> {
-    let mut responses = client.subscribe_presence(request(command)).await?.into_inner();
-    while let Some(response) = responses.message().await? {
-        for event in response.events {
-            println!("{}", json!({ "stream": name, "event": event }));
+macro_rules! say_events {
+    ($name:expr, $call:expr) => {{
+        let mut responses = $call.await?.into_inner();
+        while let Some(response) = responses.message().await? {
+            for event in response.events {
+                println!("{}", json!({ "stream": $name, "event": event }));
+            }
         }
+        Ok(())
+    }};
+}
+
+async fn listen(name: &str, mut client: Client, command: &Value) -> Result<(), Status> {
+    match command["call"].as_str().unwrap_or_default() {
+        "SubscribePresence" => say_events!(name, client.subscribe_presence(request(command))),
+        "WatchChannels" => say_events!(name, client.watch_channels(request(command))),
+        other => panic!("no stream {other}"),
     }
-    Ok(())
 }
 
 #[tokio::main(flavor = "current_thread")]

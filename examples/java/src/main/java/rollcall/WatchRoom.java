@@ -3,7 +3,6 @@ package rollcall;
 import com.google.protobuf.Any;
 import com.google.protobuf.InvalidProtocolBufferException;
 import com.google.rpc.RetryInfo;
-import io.grpc.Context;
 import io.grpc.ManagedChannel;
 import io.grpc.ManagedChannelBuilder;
 import io.grpc.Status;
@@ -21,7 +20,6 @@ import rollcall.presence.v1.Position;
 import rollcall.presence.v1.PresenceEvent;
 import rollcall.presence.v1.PresenceServiceGrpc;
 import rollcall.presence.v1.PresenceServiceGrpc.PresenceServiceBlockingStub;
-import rollcall.presence.v1.SetStateRequest;
 import rollcall.presence.v1.SubscribePresenceRequest;
 import rollcall.presence.v1.SubscribePresenceResponse;
 
@@ -48,7 +46,6 @@ public final class WatchRoom {
   private Map<String, Map<String, String>> members = new TreeMap<>();
   private String session = "";
   private Position position;
-  private boolean stateSet;
   private long wait = FIRST_WAIT_MS;
 
   private WatchRoom(PresenceServiceBlockingStub stub, String name, String user) {
@@ -73,9 +70,8 @@ public final class WatchRoom {
 
   private void run() throws Exception {
     while (true) {
-      // Cancelled on the way out, should a SetState have failed.
-      try (Context.CancellableContext subscription = Context.current().withCancellation()) {
-        subscription.call(this::watch);
+      try {
+        watch();
         return; // somebody called LeaveChannel
       } catch (StatusRuntimeException failure) {
         if (FINAL.contains(failure.getStatus().getCode())) {
@@ -89,10 +85,14 @@ public final class WatchRoom {
   }
 
   /** One subscription, until it ends. */
-  private Void watch() {
+  private void watch() {
     arriving.clear(); // a snapshot that was cut off is void
     SubscribePresenceRequest.Builder request =
-        SubscribePresenceRequest.newBuilder().setChannel(room).setUserId(user).setSessionId(session);
+        SubscribePresenceRequest.newBuilder()
+            .setChannel(room)
+            .setUserId(user)
+            .setSessionId(session)
+            .putInitialStates("Mode", "Happy"); // set with the join, and silent where it is there still
     if (position != null) {
       request.setResumeFrom(position);
     }
@@ -103,7 +103,6 @@ public final class WatchRoom {
       wait = FIRST_WAIT_MS;
       response.getEventsList().forEach(this::apply);
     }
-    return null;
   }
 
   /** Keeps `members` as the server has them. */
@@ -111,9 +110,7 @@ public final class WatchRoom {
     switch (event.getEventCase()) {
       case SUBSCRIBED:
         session = event.getSubscribed().getSessionId();
-        System.out.println(event.getSubscribed().getResumed() ? "back again" : "joined");
-        stateSet &= event.getSubscribed().getResumed(); // also when it was too late: the state is gone
-        setState();
+        System.out.println(event.getSubscribed().getResumed() ? "back again" : "joined"); // or too late
         return; // what is held is not yet as of this position
       case SNAPSHOT:
         event.getSnapshot().getUsersList().forEach(state -> arriving.put(state.getUserId(), state.getStatesMap()));
@@ -144,15 +141,6 @@ public final class WatchRoom {
     }
     position = event.getPosition();
     System.out.println(event.getEventCase().name().toLowerCase() + " " + event.getUserId() + " " + members);
-  }
-
-  private void setState() {
-    if (stateSet) {
-      return;
-    }
-    stub.withDeadlineAfter(5, TimeUnit.SECONDS)
-        .setState(SetStateRequest.newBuilder().setChannel(room).setUserId(user).putStates("Mode", "Happy").build());
-    stateSet = true;
   }
 
   /** What the server asks to wait at least, in ms; 0 when it does not say. */

@@ -24,14 +24,18 @@ import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.Iterator;
+import java.util.List;
 import java.util.Map;
-import rollcall.presence.v1.PresenceEvent;
 import rollcall.presence.v1.PresenceServiceGrpc;
-import rollcall.presence.v1.SubscribePresenceResponse;
 
 /** The runner in Java, over grpc-java's blocking stub. The protocol stands in ../../../../../../runner.ts. */
 public final class Runner {
   private static final Gson GSON = new Gson();
+  // The entries of a batch may hold an error with its details.
+  private static final JsonFormat.Printer PRINTER =
+      JsonFormat.printer()
+          .usingTypeRegistry(
+              JsonFormat.TypeRegistry.newBuilder().add(ErrorInfo.getDescriptor()).add(BadRequest.getDescriptor()).build());
   private static final Metadata.Key<String> USER = Metadata.Key.of("x-user-id", Metadata.ASCII_STRING_MARSHALLER);
 
   private final Map<String, Context.CancellableContext> streams = new HashMap<>();
@@ -100,10 +104,11 @@ public final class Runner {
     try {
       Iterator<?> responses = (Iterator<?>) call(command);
       while (responses.hasNext()) {
-        for (PresenceEvent event : ((SubscribePresenceResponse) responses.next()).getEventsList()) {
+        Message response = (Message) responses.next();
+        for (Object event : (List<?>) response.getField(response.getDescriptorForType().findFieldByName("events"))) {
           JsonObject said = new JsonObject();
           said.addProperty("stream", name);
-          said.add("event", json(event));
+          said.add("event", json((Message) event));
           say(said);
         }
       }
@@ -139,7 +144,7 @@ public final class Runner {
   }
 
   private static JsonElement json(Message message) throws com.google.protobuf.InvalidProtocolBufferException {
-    return JsonParser.parseString(JsonFormat.printer().print(message));
+    return JsonParser.parseString(PRINTER.print(message));
   }
 
   private static synchronized void say(JsonObject line) {
