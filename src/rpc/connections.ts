@@ -5,6 +5,7 @@ import type { ClientCertificate } from "../service/caller.js";
 import type { Clock } from "../time/clock.js";
 import { PacedReading } from "./paced_reading.js";
 import { certificateOf, createTlsServer, renewTls, type TlsMaterial } from "./tls.js";
+import { Turnstile } from "./turnstile.js";
 
 type ConnectionInjector = ReturnType<Server["createConnectionInjector"]>;
 
@@ -33,6 +34,9 @@ export interface ConnectionsOptions {
   readonly tls: TlsOptions | undefined;
 }
 
+/** How many connections are set up in one turn of the event loop: under half a millisecond. */
+const SET_UP_PER_TURN = 4;
+
 interface Connection {
   readonly socket: Socket;
   readonly certificate: ClientCertificate | undefined;
@@ -53,6 +57,7 @@ export class Connections {
   /** How many there are from each address that has any. */
   readonly #byAddress = new Map<string, number>();
   readonly #paced: PacedReading | undefined;
+  readonly #settingUp: Turnstile<Socket>;
   #refused = 0;
 
   constructor(
@@ -63,13 +68,14 @@ export class Connections {
     this.#paced = bytesPerSecond > 0 ? new PacedReading({ clock, bytesPerSecond }) : undefined;
     // Encrypted or not is settled here: what is injected are HTTP/2 connections.
     this.#injector = server.createConnectionInjector(ServerCredentials.createInsecure());
+    this.#settingUp = new Turnstile(SET_UP_PER_TURN, (socket) => this.#accept(socket));
     this.#listener = tls
       ? createTlsServer(tls.material, {
           onRaw: (socket) => this.#watchRaw(socket),
-          onSecure: (socket) => this.#accept(socket),
+          onSecure: (socket) => this.#come(socket),
           onRefused: tls.onRefused,
         })
-      : createServer({ noDelay: true }, (socket) => this.#accept(socket));
+      : createServer({ noDelay: true }, (socket) => this.#come(socket));
   }
 
   /** How many connections are open. */
@@ -99,9 +105,10 @@ export class Connections {
     });
   }
 
-  /** Takes no more connections; those that are open stay. */
+  /** Takes no more connections; those that are open stay, unless they have not been set up. */
   stopListening(): void {
     this.#listener.close();
+    for (const socket of this.#settingUp.clear()) socket.destroy();
   }
 
   /** Shows another certificate to new connections; throws if it is no good, and then the old one stays. */
@@ -130,6 +137,12 @@ export class Connections {
     for (const { socket } of this.#open.values()) socket.destroy();
     for (const socket of this.#raw) socket.destroy();
     this.#paced?.close();
+  }
+
+  #come(socket: Socket): void {
+    // Who is lost while it waits for its turn has nobody else yet who listens to that.
+    socket.on("error", () => {});
+    this.#settingUp.add(socket);
   }
 
   #accept(socket: Socket): void {
