@@ -20,6 +20,8 @@ export interface Plan {
   intervals?: boolean;
   /** What every call shows who it is by. */
   token?: string;
+  /** A call that is refused is an answer like another, and a stream that is refused is no fault. */
+  mayBeRefused?: boolean;
   /** The call to make instead of SetState, with the same bytes. */
   path?: string;
 }

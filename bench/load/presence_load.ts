@@ -111,7 +111,7 @@ export class PresenceLoad extends Load {
       const listener: StreamListener = {
         message: (bytes, start, end) => reader.message(bytes, start, end),
         ended: (reason) => {
-          reader.ended(reason);
+          if (!this.plan.mayBeRefused) reader.ended(reason);
           resolve();
         },
       };
@@ -128,7 +128,9 @@ export class PresenceLoad extends Load {
         this.tally.answer();
       },
       ended: (reason) => {
-        if (!answered) this.tally.fault(`SetState ${reason}`);
+        if (answered) return;
+        if (this.plan.mayBeRefused) this.tally.answer();
+        else this.tally.fault(`SetState ${reason}`);
       },
     };
   }

@@ -28,7 +28,7 @@ export const FAN_OUTS: readonly Shape[] = [
     subjects: ["rollcall", "floor", "floor_joined", "grpc_ready", "grpc_naive", "socket_io", "etcd", "nats"],
     quick: ["rollcall", "floor_joined", "grpc_naive"],
     targets: [
-      ratio("cpu", "floor_joined", 1.5, "CPU per delivery, of the floor with ten events joined"),
+      explained(ratio("cpu", "floor_joined", 1.5, "CPU per delivery, of the floor with ten events joined"), "008"),
       ratio("cpu", "grpc_naive", 0.15, "CPU per delivery, of naive grpc-js"),
       explained(ratio("cpu", "etcd", 0.1, "CPU per delivery, of etcd watch"), "008"),
     ],

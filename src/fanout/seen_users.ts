@@ -30,8 +30,8 @@ class Segment {
  */
 export class SeenUsers {
   readonly #users = new Map<string, Seen>();
-  /** In the order of joining, more or less. None until the channel is larger than one. */
-  readonly #segments = new Set<Segment>();
+  /** In the order of joining, more or less. None until the channel is larger than one; there may be very many small ones. */
+  #segments: Set<Segment> | undefined;
   /** Where those who join go. */
   #open: Segment | undefined;
 
@@ -72,7 +72,7 @@ export class SeenUsers {
     segment.present -= 1;
     segment.encoded = undefined;
     if (segment.present < FEWEST_USERS && segment !== this.#open) {
-      this.#segments.delete(segment);
+      this.#segments!.delete(segment);
       for (const user of segment.users) if (user) this.#place(user);
     }
   }
@@ -80,7 +80,7 @@ export class SeenUsers {
   /** Everybody, to make a snapshot of: what happens from now on does not touch it. */
   forSnapshot(): readonly SnapshotUsers[] {
     if (this.#users.size <= SEGMENT_USERS) return [new SnapshotUsers([...this.#users.values()], true)];
-    return Array.from(this.#segments, (segment) => {
+    return Array.from(this.#segments!, (segment) => {
       segment.encoded ??= new SnapshotUsers(
         segment.users.filter((user) => user !== undefined),
         segment === this.#open,
@@ -108,6 +108,7 @@ export class SeenUsers {
       return open;
     }
     this.#open = new Segment();
+    this.#segments ??= new Set();
     this.#segments.add(this.#open);
     return this.#open;
   }

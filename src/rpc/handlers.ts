@@ -50,7 +50,7 @@ export function presenceHandlers(options: HandlersOptions): UntypedServiceImplem
     getState: message(method.getState, (...call) => service.getState(...call)),
     listOnlineUsers: message(method.listOnlineUsers, (...call) => service.listOnlineUsers(...call)),
     listUserChannels: message(method.listUserChannels, (...call) => service.listUserChannels(...call)),
-    joinChannel: message(method.joinChannel, (...call) => service.joinChannel(...call)),
+    joinChannel: unaryHandler(options, method.joinChannel, (...call) => service.joinChannel(...call), encodeJoined),
     batchSetState: unaryHandler(
       { ...options, maxRequestBytes: options.maxBatchBytes },
       method.batchSetState,

@@ -10,7 +10,7 @@ import type { EventCodec, Sink } from "../fanout/ports.js";
 import type { Reader } from "../fanout/reader.js";
 import { PresenceError } from "../model/errors.js";
 import type { Clock } from "../time/clock.js";
-import { fromPosition, fromUserState, toRevision } from "../wire/messages.js";
+import { fromUserState, toRevision } from "../wire/messages.js";
 import type { Joined, Written } from "../wire/write_response.js";
 import { allowedChannel, callerApp, pageScope, visibleChannels } from "./access.js";
 import { andThen } from "./at_once.js";
@@ -159,13 +159,8 @@ export class PresenceService {
   }
 
   /** S17. */
-  async joinChannel(caller: Caller, request: pb.JoinChannelRequest): Promise<pb.JoinChannelResponse> {
-    const { sessionId, state, position } = await this.#leases.join(caller, request);
-    return create(pb.JoinChannelResponseSchema, {
-      sessionId,
-      state: fromUserState(state),
-      position: fromPosition(position),
-    });
+  async joinChannel(caller: Caller, request: pb.JoinChannelRequest): Promise<Joined> {
+    return this.#leases.join(caller, request);
   }
 
   /** S17, for up to 1000 users, each with a result of its own, and each checked here. */

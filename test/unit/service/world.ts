@@ -15,6 +15,7 @@ import type { ServiceSettings } from "../../../src/service/settings.js";
 import type { StreamEnd, Subscription } from "../../../src/service/subscriber.js";
 import { eventCodec } from "../../../src/wire/event_codec.js";
 import { feedCodec } from "../../../src/wire/feed_codec.js";
+import type { Joined } from "../../../src/wire/write_response.js";
 import { ManualClock } from "../../support/manual_clock.js";
 import { FakeSink } from "../fanout/fake_sink.js";
 import { ratesOff } from "./rates.js";
@@ -172,7 +173,7 @@ export class World {
     return { ...state!.states };
   }
 
-  async joinLease(userId: string, init = {}): Promise<pb.JoinChannelResponse> {
+  async joinLease(userId: string, init = {}): Promise<Joined> {
     const request = create(pb.JoinChannelRequestSchema, { channel: ROOM, ...init });
     const joined = await this.service.joinChannel({ userId }, request);
     await this.settle();
