@@ -35,7 +35,12 @@ describe("S16a: readers that do not read", function () {
 
   beforeEach(async () => {
     // Who reads nothing answers no ping either; here it is the reading that is looked at, for longer than pings allow.
-    const settings = { readerBuffer: READER_BUFFER, laggingTimeout: 300_000, keepalive: 300_000 };
+    const settings = {
+      readerBuffer: READER_BUFFER,
+      announceMax: 1_000_000,
+      laggingTimeout: 300_000,
+      keepalive: 300_000,
+    };
     server = await ServerUnderTest.start(settings);
     proxy = await TcpProxy.to(server.address);
     calls = connect(server.address);
