@@ -133,6 +133,8 @@ export function rulesOf(
 function byName<T>(settings: ChannelDefaults, make: (own: ChannelSettings) => T): (channel: ChannelId) => T {
   const patterns = new Map(Object.entries(settings.channel ?? {}).map(([pattern, own]) => [pattern, make(own)]));
   const otherwise = make({});
+  // Rules are asked for with every command.
+  if (patterns.size === 0) return () => otherwise;
   const prefixes = [...patterns.keys()]
     .filter((pattern) => pattern.endsWith("*"))
     .map((pattern) => pattern.slice(0, -1));

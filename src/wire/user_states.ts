@@ -36,18 +36,18 @@ export function encodeUsers(users: readonly SnapshotUser[], maxBytes: number): r
       end = next;
       continue;
     }
-    parts.push(copied(0, end));
+    parts.push(copied(end));
     scratch.copyWithin(0, end, next);
     end = next - end;
   }
-  if (end > 0) parts.push(copied(0, end));
+  if (end > 0) parts.push(copied(end));
   return parts;
 }
 
-function copied(from: number, to: number): Uint8Array {
+function copied(length: number): Uint8Array {
   // Not from Node's pool: what waits for a slow reader would hold on to a whole slab of it.
-  const part = Buffer.allocUnsafeSlow(to - from);
-  part.set(scratch.subarray(from, to));
+  const part = Buffer.allocUnsafeSlow(length);
+  part.set(scratch.subarray(0, length));
   return part;
 }
 
