@@ -1,21 +1,26 @@
+/** Where names are in HPACK's static table. */
+const NAME = { authority: 1, path: 4, authorization: 23, contentType: 31 } as const;
+
 /**
- * The header block of a gRPC request, from the static table and literals that are never indexed: it depends on no
- * state of the connection, so one block serves every call to a method.
+ * The header block of a gRPC request, from the static table and literals that are not indexed: it depends on no state of
+ * the connection, so one block serves every call to a method. With its token in full each time, as grpc-js and the
+ * C core send it; grpc-go refers to the one that it has sent before.
  */
 export function headerBlock(path: string, authority: string, token?: string): Buffer {
   return Buffer.concat([
     Buffer.from([0x83, 0x86]), // :method POST, :scheme http
-    literal(4, path),
-    literal(1, authority),
-    named("content-type", "application/grpc"),
+    literal(NAME.path, path),
+    literal(NAME.authority, authority),
+    literal(NAME.contentType, "application/grpc"),
     named("te", "trailers"),
-    ...(token === undefined ? [] : [named("authorization", `Bearer ${token}`)]),
+    ...(token === undefined ? [] : [literal(NAME.authorization, `Bearer ${token}`)]),
   ]);
 }
 
-/** A literal without indexing whose name is an entry (1 to 14) of the static table. */
+/** A literal without indexing whose name is an entry of the static table, with a prefix of four bits. */
 function literal(nameIndex: number, value: string): Buffer {
-  return Buffer.concat([Buffer.from([nameIndex]), text(value)]);
+  const name = nameIndex < 15 ? [nameIndex] : [15, nameIndex - 15];
+  return Buffer.concat([Buffer.from(name), text(value)]);
 }
 
 function named(name: string, value: string): Buffer {

@@ -23,7 +23,7 @@ export const PACING: Shape = {
 };
 
 async function measure(subject: SubjectName, lab: Lab): Promise<Sample> {
-  const free = { settings: { ...NO_LIMITS.rollcall, maxConnectionBytesPerSecond: 0 } };
-  const [withoutPace, paced] = await sideBySide(subject, lab, free, { settings: NO_LIMITS.rollcall });
+  const { maxConnectionBytesPerSecond: _, ...withPace } = NO_LIMITS.rollcall;
+  const [withoutPace, paced] = await sideBySide(subject, lab, { settings: NO_LIMITS.rollcall }, { settings: withPace });
   return { free: withoutPace, paced, ratio: paced / withoutPace };
 }
