@@ -2,8 +2,10 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { connect, message } from "../support/calls.js";
+import { Remote } from "../support/remote.js";
 import { ServerUnderTest } from "../support/server_under_test.js";
-import { ATTACKS, type Attack } from "./attacks.js";
+import type { AttackerCalls } from "./attacker_process.js";
+import { ATTACKS } from "./attacks.js";
 
 /** What the server may hold more while it is attacked than before. */
 const MOST_MORE_BYTES = 100 * 1024 * 1024;
@@ -29,6 +31,10 @@ const SINK = `
   sink.listen(0, "127.0.0.1", () => console.log(sink.address().port));
 `;
 
+function startAttacker(): Promise<Remote<AttackerCalls>> {
+  return Remote.start<AttackerCalls>(new URL("./attacker_process.ts", import.meta.url));
+}
+
 function p99(latencies: readonly number[]): string {
   const sorted = [...latencies].sort((a, b) => a - b);
   return `${sorted[Math.floor(sorted.length * 0.99)]?.toFixed(1)} ms of ${sorted.length}`;
@@ -37,7 +43,14 @@ function p99(latencies: readonly number[]): string {
 describe("hostile transports (S21, S22)", function () {
   this.timeout(120_000);
   let server: ServerUnderTest;
+  let attacker: Remote<AttackerCalls>;
   let honest: ReturnType<typeof connect>;
+
+  before(async () => {
+    attacker = await startAttacker();
+  });
+
+  after(() => attacker.end());
 
   beforeEach(async () => {
     server = await ServerUnderTest.start(SETTINGS);
@@ -91,24 +104,27 @@ describe("hostile transports (S21, S22)", function () {
    * How long it waits while nobody weighs the memory: a collection holds the server up too. An attack that is soon over
    * is carried out again and again, until there are calls enough for a p99.
    */
-  async function beside(attack: Attack): Promise<number[]> {
+  async function beside(name: string): Promise<number[]> {
     await joinCrowd();
     const latencies: number[] = [];
     const until = performance.now() + MOST_REPEATING_MS;
     while (latencies.length < ENOUGH_CALLS && performance.now() < until) {
       let isOver = false;
-      const attacking = attack(server.address).finally(() => {
+      const attacking = attacker.ask("attack", name, server.address).finally(() => {
         isOver = true;
       });
       latencies.push(...(await serve(() => isOver)));
-      (await attacking).end();
+      await attacking;
+      await attacker.ask("end");
     }
     return latencies;
   }
 
-  /** What the same attack takes from the well-behaved client when it is on somebody else: the machine, and this process. */
-  async function besideSink(attack: Attack, forMs: number): Promise<number[]> {
+  /** What the same attack takes from the well-behaved client when it is on somebody else: the machine. */
+  async function besideSink(name: string, forMs: number): Promise<number[]> {
     await joinCrowd();
+    // What waits for an answer waits for ever, so it ends with its process.
+    const attacker = await startAttacker();
     const sink = spawn(process.execPath, ["-e", SINK], { stdio: ["ignore", "pipe", "inherit"] });
     const [port] = (await once(sink.stdout, "data")) as [Buffer];
     const latencies: number[] = [];
@@ -118,25 +134,25 @@ describe("hostile transports (S21, S22)", function () {
       const end = () => {
         isOver = true;
       };
-      const attacking = attack(`127.0.0.1:${String(port).trim()}`).then((outcome) => outcome.end());
-      // What waits for an answer would wait for ever.
+      const attacking = attacker.ask("attack", name, `127.0.0.1:${String(port).trim()}`);
       const timer = setTimeout(end, forMs);
-      void attacking.then(end, end);
+      attacking.then(() => attacker.ask("end")).then(end, end);
       latencies.push(...(await serve(() => isOver)));
       clearTimeout(timer);
     }
+    await attacker.end();
     sink.kill();
     return latencies;
   }
 
-  for (const [name, { attack, isCut }] of Object.entries(ATTACKS)) {
+  for (const [name, { isCut }] of Object.entries(ATTACKS)) {
     it(`${name}: the others are served, and memory stays bounded`, async () => {
       let calls = 0;
       await serve(() => calls++ >= 200);
       const memoryBefore = await server.memory();
       let isOver = false;
       const began = performance.now();
-      const attacking = attack(server.address).finally(() => {
+      const attacking = attacker.ask("attack", name, server.address).finally(() => {
         isOver = true;
       });
       let memoryAtMost = 0;
@@ -158,13 +174,11 @@ describe("hostile transports (S21, S22)", function () {
         `${name}: ${outcome.sent}; closed ${outcome.closed} of ${outcome.connections}; ` +
           `memory ${mib(memoryBefore)} to ${mib(memoryAtMost)} MiB`,
       );
-      outcome.end();
+      await attacker.ask("end");
       if (isReporting) {
         const quiet = await alone();
-        tell(
-          `${name}: p99 ${p99(quiet)} alone, ${p99(await beside(attack))} during, ${p99(await alone())} alone again`,
-        );
-        tell(`${name}, on a sink instead: p99 ${p99(await besideSink(attack, attackedMs))}`);
+        tell(`${name}: p99 ${p99(quiet)} alone, ${p99(await beside(name))} during, ${p99(await alone())} alone again`);
+        tell(`${name}, on a sink instead: p99 ${p99(await besideSink(name, attackedMs))}`);
       }
       assert.ok(after.length === 20);
       if (isCut) assert.equal(outcome.closed, outcome.connections);
