@@ -3,7 +3,8 @@ import { TLSSocket, Server as TlsServer } from "node:tls";
 import { type Server, ServerCredentials } from "@grpc/grpc-js";
 import type { ClientCertificate } from "../service/caller.js";
 import type { Clock } from "../time/clock.js";
-import { PacedReading } from "./paced_reading.js";
+import { type AnyCall, http2StreamOf } from "./http2_stream.js";
+import { type PacedConnection, PacedReading } from "./paced_reading.js";
 import { certificateOf, createTlsServer, renewTls, type TlsMaterial } from "./tls.js";
 import { Turnstile } from "./turnstile.js";
 
@@ -28,7 +29,10 @@ export interface ConnectionsOptions {
   readonly clock: Clock;
   /** Connections from one IP address; 0: any number. */
   readonly maxPerAddress: number;
-  /** How fast each is read, in bytes a second, and a quarter of that at once; 0: as fast as it can be. */
+  /**
+   * How fast each is read, in bytes a second beside those of calls that are served, and a quarter of that at once; 0: as
+   * fast as it can be.
+   */
   readonly bytesPerSecond: number;
   /** How they are encrypted; undefined: they are plain text. */
   readonly tls: TlsOptions | undefined;
@@ -37,9 +41,14 @@ export interface ConnectionsOptions {
 /** How many connections are set up in one turn of the event loop: under half a millisecond. */
 const SET_UP_PER_TURN = 4;
 
+/** What the header fields and the framing of a call may come to, in bytes, so that it counts as served and no flood. */
+const CALL_OVERHEAD = 1024;
+
 interface Connection {
   readonly socket: Socket;
   readonly certificate: ClientCertificate | undefined;
+  /** Undefined: it is read as fast as it can be. */
+  readonly paced: PacedConnection | undefined;
 }
 
 /**
@@ -57,6 +66,8 @@ export class Connections {
   /** How many there are from each address that has any. */
   readonly #byAddress = new Map<string, number>();
   readonly #paced: PacedReading | undefined;
+  /** By HTTP/2 session: to find a call's connection by its peer costs several times as much. */
+  readonly #pacedBySession = new WeakMap<object, PacedConnection>();
   readonly #settingUp: Turnstile<Socket>;
   #refused = 0;
 
@@ -127,6 +138,20 @@ export class Connections {
     return socket !== undefined && !socket.destroyed && !socket.readableEnded;
   }
 
+  /** A call was served: what it brought does not count against the pace of its connection. */
+  served(call: AnyCall): void {
+    if (!this.#paced) return;
+    const session = http2StreamOf(call)?.session;
+    if (!session) return;
+    let paced = this.#pacedBySession.get(session);
+    if (!paced) {
+      paced = this.#open.get(call.getPeer())?.paced;
+      if (!paced) return;
+      this.#pacedBySession.set(session, paced);
+    }
+    paced.served(call.request.length + CALL_OVERHEAD);
+  }
+
   /** Cuts the connection of a peer. */
   destroy(peer: string): void {
     this.#open.get(peer)?.socket.destroy();
@@ -161,7 +186,11 @@ export class Connections {
     }
     this.#byAddress.set(address, count + 1);
     const peer = `${address}:${socket.remotePort}`;
-    const connection = { socket, certificate: socket instanceof TLSSocket ? certificateOf(socket) : undefined };
+    const connection: Connection = {
+      socket,
+      certificate: socket instanceof TLSSocket ? certificateOf(socket) : undefined,
+      paced: this.#paced?.add(socket),
+    };
     this.#open.set(peer, connection);
     socket.once("close", () => {
       if (this.#open.get(peer) === connection) this.#open.delete(peer);
@@ -169,7 +198,6 @@ export class Connections {
       if (left === 0) this.#byAddress.delete(address);
       else this.#byAddress.set(address, left);
     });
-    this.#paced?.add(socket);
     this.#injector.injectConnection(socket);
   }
 

@@ -30,7 +30,10 @@ export interface GrpcServerOptions {
   readonly maxBatchBytes: number;
   /** Connections from one IP address; 0: any number. Default 0. */
   readonly maxConnectionsPerAddress: number;
-  /** How fast a connection is read, in bytes a second, and a quarter of that at once; 0: no limit. Default 4 MiB. */
+  /**
+   * What a connection may bring beside calls that are served, in bytes a second, and a quarter of that at once; beyond it
+   * the connection is not read for a while. 0: no limit. Default 4 MiB.
+   */
   readonly maxConnectionBytesPerSecond: number;
   /** Calls and streams open at once on one connection. Default 2000. */
   readonly maxStreamsPerConnection: number;

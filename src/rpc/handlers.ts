@@ -2,7 +2,6 @@ import { type DescMessage, type MessageShape, toBinary } from "@bufbuild/protobu
 import type {
   handleServerStreamingCall,
   handleUnaryCall,
-  ServerUnaryCall,
   ServerWritableStream,
   UntypedServiceImplementation,
 } from "@grpc/grpc-js";
@@ -17,7 +16,7 @@ import type { StreamEnd, Subscription } from "../service/subscriber.js";
 import { decodeRequest } from "../wire/decode.js";
 import { encodeJoined, encodeResults, encodeWritten } from "../wire/write_response.js";
 import type { Connections } from "./connections.js";
-import { http2StreamOf } from "./http2_stream.js";
+import { type AnyCall, http2StreamOf } from "./http2_stream.js";
 import { tooLarge, toServiceError, toStatus } from "./status.js";
 import { Framer, sinkOf } from "./stream_sink.js";
 
@@ -101,6 +100,7 @@ function unaryHandler<In extends DescMessage, Result>(
       report(options, name, reason, began);
       return;
     }
+    options.connections.served(call);
     callback(null, response);
     report(options, name, "OK", began);
   };
@@ -166,6 +166,7 @@ function streamHandler<In extends DescMessage>(
       return open(caller, decodeRequest(input, call.request), sink);
     };
     letIn().then((opened) => {
+      connections.served(call);
       subscription = opened;
       finish();
     }, fail);
@@ -207,8 +208,6 @@ function callerOf(call: AnyCall, { authenticate, connections }: HandlersOptions)
     certificate: () => connections.certificateOf(call.getPeer()),
   });
 }
-
-type AnyCall = Pick<ServerUnaryCall<Buffer, Buffer>, "metadata" | "getPeer">;
 
 function entryOf({ metadata }: AnyCall, name: string): string | undefined {
   const [value] = metadata.get(name);

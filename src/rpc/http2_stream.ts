@@ -1,11 +1,14 @@
 import type { ServerHttp2Stream } from "node:http2";
-import type { ServerWritableStream } from "@grpc/grpc-js";
+import type { ServerUnaryCall, ServerWritableStream } from "@grpc/grpc-js";
+
+/** A call as handlers get it. */
+export type AnyCall = ServerUnaryCall<Buffer, Buffer> | ServerWritableStream<Buffer, Buffer>;
 
 /**
  * The HTTP/2 stream below a call. It has no public name in grpc-js: undefined where it is not found, and then what needs
  * it has to do without.
  */
-export function http2StreamOf(call: ServerWritableStream<Buffer, Buffer>): ServerHttp2Stream | undefined {
+export function http2StreamOf(call: AnyCall): ServerHttp2Stream | undefined {
   return http2StreamBelow((call as unknown as { call?: object }).call);
 }
 

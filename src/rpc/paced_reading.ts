@@ -4,7 +4,7 @@ import type { Clock, Timer } from "../time/clock.js";
 /** How fast connections are read. */
 export interface PacedReadingOptions {
   readonly clock: Clock;
-  /** Bytes a second of each connection, and a quarter of that at once. More than 0. */
+  /** Bytes a second that each may bring beside those of calls that are served, and a quarter of that at once. More than 0. */
   readonly bytesPerSecond: number;
 }
 
@@ -26,11 +26,19 @@ interface Handle {
   readonly writeQueueSize: number;
 }
 
+/** A connection whose reading is paced. */
+export interface PacedConnection {
+  /** So many bytes of what it has brought were calls that were served: they do not count. */
+  served(bytes: number): void;
+}
+
 interface Reading {
   readonly socket: Socket;
   bytesRead: number;
+  /** Bytes of calls that were served since it was looked at. */
+  served: number;
   lookedAt: number;
-  /** Bytes that it has brought beyond its rate. */
+  /** Bytes that it has brought beyond its rate and the calls that were served. */
   level: number;
   isHeld: boolean;
   suspectUntil: number;
@@ -38,7 +46,8 @@ interface Reading {
 
 /**
  * Reads no connection faster than it may bring bytes: one that brings more is not read for a while, and TCP holds its
- * client up. One thread reads all connections, so what floods one of them would make the others wait.
+ * client up. One thread reads all connections, so what floods one of them would make the others wait. What served calls
+ * brought is none of it: they have limits of their own, and a back end may have as much to do as the server can.
  */
 export class PacedReading {
   readonly #readings = new Set<Reading>();
@@ -55,10 +64,11 @@ export class PacedReading {
   }
 
   /** Paces a connection until it closes. */
-  add(socket: Socket): void {
+  add(socket: Socket): PacedConnection {
     const reading: Reading = {
       socket,
       bytesRead: socket.bytesRead,
+      served: 0,
       lookedAt: this.options.clock.now().tick,
       level: 0,
       isHeld: false,
@@ -71,6 +81,11 @@ export class PacedReading {
       this.#readings.delete(reading);
       this.#suspects.delete(reading);
     });
+    return {
+      served: (bytes) => {
+        reading.served += bytes;
+      },
+    };
   }
 
   /** Stops pacing; what is held back stays so. */
@@ -104,9 +119,11 @@ export class PacedReading {
     const { clock, bytesPerSecond } = this.options;
     const { bytesRead } = reading.socket;
     const now = clock.now().tick;
-    const grown = reading.level + bytesRead - reading.bytesRead - ((now - reading.lookedAt) * bytesPerSecond) / 1000;
+    const brought = bytesRead - reading.bytesRead - reading.served;
+    const grown = reading.level + brought - ((now - reading.lookedAt) * bytesPerSecond) / 1000;
     reading.level = Math.min(Math.max(0, grown), ((BURST_MS + MOST_HELD_MS) * bytesPerSecond) / 1000);
     reading.bytesRead = bytesRead;
+    reading.served = 0;
     reading.lookedAt = now;
     if (reading.level > (BURST_MS * bytesPerSecond) / 1000) this.#hold(reading);
     else if (reading.isHeld) this.#letGo(reading);

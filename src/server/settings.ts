@@ -39,7 +39,7 @@ export interface ServerSettings extends SecuritySettings, CallRateSettings {
   readonly maxSessionsPerUser: number;
   /** 0: any number. */
   readonly maxConnectionsPerAddress: number;
-  /** Bytes a second; 0: as fast as they come. */
+  /** Bytes a second beside those of calls that are served; 0: as fast as they come. */
   readonly maxConnectionBytesPerSecond: number;
   readonly maxStreamsPerConnection: number;
   readonly requestTimeout: number;
@@ -236,7 +236,7 @@ export const SETTINGS: Readonly<Record<keyof ServerSettings, Setting>> = {
     min: 0,
     max: 64 * 1024 * MIB,
     default: "4MiB",
-    help: "how fast one connection is read, and a quarter of that at once; 0: as fast as it comes",
+    help: "what one connection may bring beside calls that are served, and a quarter of that at once; 0: anything",
   },
   maxStreamsPerConnection: {
     flag: "max-streams-per-connection",

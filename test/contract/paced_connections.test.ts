@@ -48,6 +48,11 @@ describe("bytes per connection", () => {
     for (let i = 0; i < 20; i++) await assert.rejects(set("x".repeat(60_000)), /INVALID_ARGUMENT|RESOURCE_EXHAUSTED/);
   }
 
+  /** Brings 1.2 MB in calls that are served. */
+  async function work(set: (value: string) => Promise<unknown>): Promise<void> {
+    for (let i = 0; i < 300; i++) await set("x".repeat(4000));
+  }
+
   async function start(settings: Partial<ServerSettings>): Promise<void> {
     server = await startTestServer(settings, { clock });
   }
@@ -86,6 +91,25 @@ describe("bytes per connection", () => {
       tlsKey: file("key.pem", key),
     });
     await isHeldWhileOthersAreServed(authority.cert);
+  });
+
+  it("what served calls bring does not count", async () => {
+    await start({ maxConnectionBytesPerSecond: 1000 * KIB });
+    const backEnd = await enter("back end");
+    await work(backEnd);
+    clock.advance(100);
+    await backEnd("at once");
+    await flood(backEnd);
+    clock.advance(100);
+    let isAnswered = false;
+    const late = backEnd("late").then(() => {
+      isAnswered = true;
+    });
+    const honest = await enter("honest");
+    for (let i = 0; i < 20; i++) await honest(`${i}`);
+    assert.equal(isAnswered, false, "nor does it make up for a flood later");
+    clock.advance(1000);
+    await late;
   });
 
   it("one that closes while it is not read is gone", async () => {

@@ -24,7 +24,12 @@ describe("rpc: handlers", () => {
     [open, calls, errors] = [true, [], []];
     handlers = presenceHandlers({
       service: world.service,
-      connections: { isOpen: () => open, destroy: () => {}, certificateOf: () => undefined } as unknown as Connections,
+      connections: {
+        isOpen: () => open,
+        destroy: () => {},
+        certificateOf: () => undefined,
+        served: () => {},
+      } as unknown as Connections,
       authenticate: ({ userId }) => callerFromMetadata(userId()),
       maxRequestBytes: 1024,
       maxBatchBytes: 8192,
