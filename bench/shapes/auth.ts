@@ -2,7 +2,7 @@ import { mintToken } from "../../src/auth/mint.js";
 import type { Lab } from "../run/lab.js";
 import type { SubjectName } from "../run/subject.js";
 import { NO_LIMITS } from "./fan_out.js";
-import { explained, own, type Sample, type Shape } from "./shape.js";
+import { own, type Sample, type Shape } from "./shape.js";
 import { sideBySide, TOGETHER } from "./side_by_side.js";
 
 const SECRET = "a secret of the bench, long enough to be one";
@@ -24,12 +24,7 @@ export const AUTH: Shape = {
     { key: "ratio", heading: "asked for / without", digits: 2 },
     { key: "own", heading: "asked for / ignored", digits: 2 },
   ],
-  targets: [
-    explained(
-      own("SetState's CPU with a token, of that without", 1.15, "×", (sample) => sample.ratio!),
-      "008",
-    ),
-  ],
+  targets: [own("SetState's CPU with a token, of that without", 1.15, "×", (sample) => sample.ratio!)],
   measure,
 };
 

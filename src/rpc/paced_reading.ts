@@ -27,21 +27,26 @@ interface Handle {
 }
 
 /** A connection whose reading is paced. */
-export interface PacedConnection {
-  /** So many bytes of what it has brought were calls that were served: they do not count. */
-  served(bytes: number): void;
-}
-
-interface Reading {
-  readonly socket: Socket;
+export class PacedConnection {
   bytesRead: number;
   /** Bytes of calls that were served since it was looked at. */
-  served: number;
-  lookedAt: number;
+  bytesServed = 0;
   /** Bytes that it has brought beyond its rate and the calls that were served. */
-  level: number;
-  isHeld: boolean;
-  suspectUntil: number;
+  level = 0;
+  isHeld = false;
+  suspectUntil = 0;
+
+  constructor(
+    readonly socket: Socket,
+    public lookedAt: number,
+  ) {
+    this.bytesRead = socket.bytesRead;
+  }
+
+  /** So many bytes of what it has brought were a call that was served: they do not count. */
+  served(bytes: number): void {
+    this.bytesServed += bytes;
+  }
 }
 
 /**
@@ -50,8 +55,8 @@ interface Reading {
  * brought is none of it: they have limits of their own, and a back end may have as much to do as the server can.
  */
 export class PacedReading {
-  readonly #readings = new Set<Reading>();
-  readonly #suspects = new Set<Reading>();
+  readonly #connections = new Set<PacedConnection>();
+  readonly #suspects = new Set<PacedConnection>();
   #timer: Timer | undefined;
   #suspectsTimer: Timer | undefined;
   #held = 0;
@@ -65,47 +70,35 @@ export class PacedReading {
 
   /** Paces a connection until it closes. */
   add(socket: Socket): PacedConnection {
-    const reading: Reading = {
-      socket,
-      bytesRead: socket.bytesRead,
-      served: 0,
-      lookedAt: this.options.clock.now().tick,
-      level: 0,
-      isHeld: false,
-      suspectUntil: 0,
-    };
-    this.#readings.add(reading);
+    const connection = new PacedConnection(socket, this.options.clock.now().tick);
+    this.#connections.add(connection);
     this.#timer ??= this.options.clock.setTimer(LOOK_MS, this.#lookAtAll);
     socket.once("close", () => {
-      if (reading.isHeld) this.#held--;
-      this.#readings.delete(reading);
-      this.#suspects.delete(reading);
+      if (connection.isHeld) this.#held--;
+      this.#connections.delete(connection);
+      this.#suspects.delete(connection);
     });
-    return {
-      served: (bytes) => {
-        reading.served += bytes;
-      },
-    };
+    return connection;
   }
 
   /** Stops pacing; what is held back stays so. */
   close(): void {
     this.#timer?.cancel();
     this.#suspectsTimer?.cancel();
-    this.#readings.clear();
+    this.#connections.clear();
     this.#suspects.clear();
   }
 
   readonly #lookAtAll = (): void => {
-    for (const reading of this.#readings) this.#look(reading);
-    this.#timer = this.#readings.size > 0 ? this.options.clock.setTimer(LOOK_MS, this.#lookAtAll) : undefined;
+    for (const connection of this.#connections) this.#look(connection);
+    this.#timer = this.#connections.size > 0 ? this.options.clock.setTimer(LOOK_MS, this.#lookAtAll) : undefined;
   };
 
   readonly #lookAtSuspects = (): void => {
     this.#suspectsTimer = undefined;
-    for (const reading of this.#suspects) {
-      this.#look(reading);
-      if (reading.lookedAt > reading.suspectUntil && !reading.isHeld) this.#suspects.delete(reading);
+    for (const connection of this.#suspects) {
+      this.#look(connection);
+      if (connection.lookedAt > connection.suspectUntil && !connection.isHeld) this.#suspects.delete(connection);
     }
     this.#lookAgain();
   };
@@ -115,37 +108,37 @@ export class PacedReading {
       this.#suspectsTimer ??= this.options.clock.setTimer(LOOK_AGAIN_MS, this.#lookAtSuspects);
   }
 
-  #look(reading: Reading): void {
+  #look(connection: PacedConnection): void {
     const { clock, bytesPerSecond } = this.options;
-    const { bytesRead } = reading.socket;
+    const { bytesRead } = connection.socket;
     const now = clock.now().tick;
-    const brought = bytesRead - reading.bytesRead - reading.served;
-    const grown = reading.level + brought - ((now - reading.lookedAt) * bytesPerSecond) / 1000;
-    reading.level = Math.min(Math.max(0, grown), ((BURST_MS + MOST_HELD_MS) * bytesPerSecond) / 1000);
-    reading.bytesRead = bytesRead;
-    reading.served = 0;
-    reading.lookedAt = now;
-    if (reading.level > (BURST_MS * bytesPerSecond) / 1000) this.#hold(reading);
-    else if (reading.isHeld) this.#letGo(reading);
+    const brought = bytesRead - connection.bytesRead - connection.bytesServed;
+    const grown = connection.level + brought - ((now - connection.lookedAt) * bytesPerSecond) / 1000;
+    connection.level = Math.min(Math.max(0, grown), ((BURST_MS + MOST_HELD_MS) * bytesPerSecond) / 1000);
+    connection.bytesRead = bytesRead;
+    connection.bytesServed = 0;
+    connection.lookedAt = now;
+    if (connection.level > (BURST_MS * bytesPerSecond) / 1000) this.#hold(connection);
+    else if (connection.isHeld) this.#letGo(connection);
   }
 
-  #hold(reading: Reading): void {
-    const handle = handleOf(reading.socket);
+  #hold(connection: PacedConnection): void {
+    const handle = handleOf(connection.socket);
     if (!handle) return;
     // Each time anew: when what it writes has gone out the HTTP/2 session may have begun to read again.
     handle.readStop();
-    if (!reading.isHeld) this.#held++;
-    reading.isHeld = true;
-    reading.suspectUntil = reading.lookedAt + SUSPECT_MS;
-    this.#suspects.add(reading);
+    if (!connection.isHeld) this.#held++;
+    connection.isHeld = true;
+    connection.suspectUntil = connection.lookedAt + SUSPECT_MS;
+    this.#suspects.add(connection);
     this.#lookAgain();
   }
 
-  #letGo(reading: Reading): void {
-    const handle = handleOf(reading.socket);
+  #letGo(connection: PacedConnection): void {
+    const handle = handleOf(connection.socket);
     // A client that does not take its answers is not read by the HTTP/2 session either, and that is to stay so.
     if (!handle || handle.writeQueueSize > 0) return;
-    reading.isHeld = false;
+    connection.isHeld = false;
     this.#held--;
     handle.readStart();
   }

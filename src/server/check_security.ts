@@ -84,6 +84,7 @@ function checkUrl(text: string): void {
   if (!isSafe) throw new SettingError("--token-jwks is not an https: URL, or an http: one of this machine");
 }
 
-function isLoopback(host: string): boolean {
+/** Whether only this machine reaches a host. */
+export function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
 }

@@ -15,6 +15,7 @@ import { paceOf, rulesOf } from "./channel_settings.js";
 import { isAuthenticating } from "./check_security.js";
 import { resolveSettings } from "./given_settings.js";
 import { Metrics } from "./metrics.js";
+import { nodeWarning } from "./node_release.js";
 import { formatAddress, type ServerSettings } from "./settings.js";
 import { readTls, watchTls } from "./tls_files.js";
 
@@ -167,6 +168,8 @@ export async function startServer(
       metricsAddress = formatAddress(await metrics.listen(settings.metrics));
     }
     log.info({ address, metrics: metricsAddress }, "listening");
+    const warning = nodeWarning(settings.listen.host, process.versions.node);
+    if (warning) log.warn(warning);
     let closing: Promise<void> | undefined;
     return {
       address,
