@@ -3,6 +3,7 @@ import { type ChannelCredentials, type ChannelOptions, connectivityState } from 
 import type { CallOptions, ClientMiddleware, ClientMiddlewareCall } from "nice-grpc";
 import { createChannel, createClientFactory, Metadata } from "nice-grpc";
 import { PresenceService } from "../../gen/presence/v1/presence_service_pb.js";
+import { ipCredentials } from "./ip_credentials.js";
 import { PresenceError, presenceErrorOf } from "./presence_error.js";
 import { serviceDefinitionOf } from "./service_definition.js";
 import { sendToken, type TokenSource } from "./token.js";
@@ -54,8 +55,10 @@ export type Connection = ReturnType<typeof connect>;
 
 /** Prepares a connection; it is made with the first call, and again by itself when it was lost. */
 export function connect(options: ConnectionOptions) {
-  const channel = createChannel(withPort(options.address), options.credentials, {
+  const ip = options.credentials ? undefined : ipCredentials(options.address);
+  const channel = createChannel(withPort(options.address), options.credentials ?? ip?.credentials, {
     ...DEFAULT_CHANNEL_OPTIONS,
+    ...ip?.channelOptions,
     ...options.channelOptions,
   });
   let closed = false;

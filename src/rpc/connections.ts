@@ -70,6 +70,7 @@ export class Connections {
   readonly #pacedBySession = new WeakMap<object, PacedConnection>();
   readonly #settingUp: Turnstile<Socket>;
   #refused = 0;
+  #onEmpty: (() => void) | undefined;
 
   constructor(
     server: Server,
@@ -157,6 +158,14 @@ export class Connections {
     this.#open.get(peer)?.socket.destroy();
   }
 
+  /** Resolves when no connection is open any more. To be asked once. */
+  emptied(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#open.size === 0) resolve();
+      else this.#onEmpty = resolve;
+    });
+  }
+
   /** Cuts all connections. */
   destroyAll(): void {
     for (const { socket } of this.#open.values()) socket.destroy();
@@ -194,6 +203,7 @@ export class Connections {
     this.#open.set(peer, connection);
     socket.once("close", () => {
       if (this.#open.get(peer) === connection) this.#open.delete(peer);
+      if (this.#open.size === 0) this.#onEmpty?.();
       const left = this.#byAddress.get(address)! - 1;
       if (left === 0) this.#byAddress.delete(address);
       else this.#byAddress.set(address, left);

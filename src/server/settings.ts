@@ -236,7 +236,7 @@ export const SETTINGS: Readonly<Record<keyof ServerSettings, Setting>> = {
     min: 0,
     max: 64 * 1024 * MIB,
     default: "4MiB",
-    help: "what one connection may bring beside calls that are served, and a quarter of that at once; 0: anything",
+    help: "what a connection may bring beside served calls, and a quarter of that at once; 0: anything",
   },
   maxStreamsPerConnection: {
     flag: "max-streams-per-connection",

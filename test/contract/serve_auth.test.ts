@@ -8,7 +8,7 @@ import { connect as connectTls } from "node:tls";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { connect, message } from "../support/calls.js";
-import { makeAuthority } from "../support/certificates.js";
+import { type Certificate, makeAuthority } from "../support/certificates.js";
 import { endChild } from "../support/child.js";
 import { refusalOf } from "../support/refusal.js";
 import { goodClaims, hs256, SECRET } from "../support/tokens.js";
@@ -130,13 +130,34 @@ describe("rollcall serve, asking who calls", () => {
       child!.kill("SIGHUP");
       while (!output.stderr.includes("certificates read again")) await once(child!.stderr!, "data");
       assert.equal(await shown(), "second");
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
 
-      believing.GRPC_DEFAULT_SSL_ROOTS_FILE_PATH = path.join(folder, "ca.pem");
-      writeFileSync(believing.GRPC_DEFAULT_SSL_ROOTS_FILE_PATH, authority.cert);
-      assert.equal(
-        await rollcall("who", "chat_room", "--count", "--user", "tony", "--address", `https://${address}`),
-        "0",
-      );
+  it("commands reach it by the IP address and by the name that its certificate holds, and by no other", async () => {
+    const folder = mkdtempSync(path.join(tmpdir(), "rollcall-tls-"));
+    const file = (name: string, text: string): string => {
+      writeFileSync(path.join(folder, name), text);
+      return path.join(folder, name);
+    };
+    const authority = makeAuthority();
+    const serveWith = async ({ cert, key }: Certificate): Promise<string> => {
+      const address = await serve(["--tls-cert", file("cert.pem", cert), "--tls-key", file("key.pem", key)]);
+      return address.split(":")[1]!;
+    };
+    const count = (host: string) =>
+      rollcall("who", "chat_room", "--count", "--user", "tony", "--address", `https://${host}`);
+    try {
+      believing.GRPC_DEFAULT_SSL_ROOTS_FILE_PATH = file("ca.pem", authority.cert);
+      const port = await serveWith(authority.issue("server"));
+      assert.equal(await count(`127.0.0.1:${port}`), "0");
+      assert.equal(await count(`localhost:${port}`), "0");
+
+      await endChild(child!);
+      const other = await serveWith(authority.issue("server", { namesAlone: true }));
+      assert.equal(await count(`localhost:${other}`), "0");
+      await assert.rejects(count(`127.0.0.1:${other}`), /IP: 127\.0\.0\.1 is not in the cert's list/);
     } finally {
       delete believing.GRPC_DEFAULT_SSL_ROOTS_FILE_PATH;
       rmSync(folder, { recursive: true });

@@ -106,7 +106,12 @@ describe("TLS", () => {
     await anna.opened();
     const believing = { GRPC_DEFAULT_SSL_ROOTS_FILE_PATH: file("ca.pem", authority.cert) };
     for (const userId of ["tony", "mia"]) {
-      const child = await startSubscriberProcess(`https://${address}`, "chat_room", userId, believing);
+      const child = await startSubscriberProcess(
+        `https://${address.replace("127.0.0.1", "localhost")}`,
+        "chat_room",
+        userId,
+        believing,
+      );
       open.push({ close: () => endChild(child) });
       await anna.expect("remoteJoin");
       await anna.expect("remoteStateChanged");

@@ -37,9 +37,13 @@ export interface Showing {
   readonly credentials?: ChannelCredentials;
 }
 
-/** Opens a connection of its own to a server, with or without a name in the metadata. Close `channel` at the end. */
+/**
+ * Opens a connection of its own to a server, with or without a name in the metadata; with credentials by name, as TLS
+ * has no room for an IP address. Close `channel` at the end.
+ */
 export function connect(address: string, userId?: string, { token, credentials }: Showing = {}) {
-  const channel = createChannel(address, credentials, { "grpc.use_local_subchannel_pool": 1 });
+  const where = credentials ? address.replace("127.0.0.1", "localhost") : address;
+  const channel = createChannel(where, credentials, { "grpc.use_local_subchannel_pool": 1 });
   const metadata = Metadata();
   if (userId !== undefined) metadata.set("x-user-id", userId);
   if (token !== undefined) metadata.set("authorization", `Bearer ${token}`);

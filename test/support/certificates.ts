@@ -13,8 +13,8 @@ export interface Certificate {
 
 /** An authority that signs certificates. */
 export interface Authority extends Certificate {
-  /** Signs one for a server on 127.0.0.1, or for a client of this name. */
-  issue(commonName: string, options?: { readonly expired?: boolean }): Certificate;
+  /** Signs one for a server on 127.0.0.1 and localhost (or localhost alone), or for a client of this name. */
+  issue(commonName: string, options?: { readonly expired?: boolean; readonly namesAlone?: boolean }): Certificate;
 }
 
 const DAY_MS = 86_400_000;
@@ -34,11 +34,11 @@ const utcTime = (at: number): Buffer =>
 const ECDSA_SHA256 = sequence(bytes("06082a8648ce3d040302"));
 const COMMON_NAME = bytes("0603550403");
 const IS_AUTHORITY = sequence(bytes("0603551d13"), bytes("0101ff"), der(0x04, sequence(bytes("0101ff"))));
-/** 127.0.0.1 and localhost. */
-const NAMES = sequence(
-  bytes("0603551d11"),
-  der(0x04, sequence(der(0x87, Buffer.from([127, 0, 0, 1])), der(0x82, Buffer.from("localhost")))),
-);
+const LOCALHOST = der(0x82, Buffer.from("localhost"));
+const alternativeNames = (...names: readonly Uint8Array[]): Buffer =>
+  sequence(bytes("0603551d11"), der(0x04, sequence(...names)));
+const NAMES = alternativeNames(LOCALHOST);
+const NAMES_AND_IP = alternativeNames(der(0x87, Buffer.from([127, 0, 0, 1])), LOCALHOST);
 
 const nameOf = (commonName: string): Buffer =>
   sequence(der(0x31, sequence(COMMON_NAME, der(0x0c, Buffer.from(commonName)))));
@@ -82,10 +82,10 @@ export function makeAuthority(name = "Authority of tests"): Authority {
   return {
     cert: certify({ subject: name, issuer: name, ...valid, extension: IS_AUTHORITY }, own.publicKey, own.privateKey),
     key: pem(own.privateKey),
-    issue: (commonName, { expired = false } = {}) => {
+    issue: (commonName, { expired = false, namesAlone = false } = {}) => {
       const keys = newKeys();
       const when = expired ? { from: now - 2 * DAY_MS, to: now - DAY_MS } : valid;
-      const wish = { subject: commonName, issuer: name, ...when, extension: NAMES };
+      const wish = { subject: commonName, issuer: name, ...when, extension: namesAlone ? NAMES : NAMES_AND_IP };
       return { cert: certify(wish, keys.publicKey, own.privateKey), key: pem(keys.privateKey) };
     },
   };
