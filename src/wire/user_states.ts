@@ -1,18 +1,7 @@
 import type { SnapshotUser, StateBytes } from "../fanout/ports.js";
 import type { UserState } from "../model/user_state.js";
-import { putVarint, varintSize } from "./varint.js";
-
-/*
- * By hand, into memory that is used again and again: a generic writer makes a buffer for every nested message, which for
- * fifty thousand users are half a million for the garbage collector, and it takes four times as long.
- */
-
-/** Grows to what is encoded at a time. What is given away is copied out of it. */
-let scratch = new Uint8Array(64 * 1024);
-let scratchText = Buffer.from(scratch.buffer);
-
-/** Up to this length a text of ASCII is faster to write here than by a call into the runtime. */
-const SHORT_TEXT = 24;
+import { closeField, makeRoom, putLarge, putText, putTime, scratch } from "./hand_written.js";
+import { putVarint } from "./varint.js";
 
 /** `users` of a snapshot, with its tag. */
 const USERS_TAG = (1 << 3) | 2;
@@ -64,8 +53,8 @@ function putUser(at: number, { state, bytes }: SnapshotUser): number {
   return body + bytes.length;
 }
 
-/** Each of these writes at `at`, and gives where the next byte goes. */
-function putUserState(at: number, { userId, states, revision, updateTime, joinTime }: UserState): number {
+/** The body of a `UserState` message, at a place; gives where the next byte goes. */
+export function putUserState(at: number, { userId, states, revision, updateTime, joinTime }: UserState): number {
   const keys = Object.keys(states);
   let room = 128 + 3 * userId.length;
   for (const key of keys) room += 32 + 3 * (key.length + states[key]!.length);
@@ -82,66 +71,4 @@ function putUserState(at: number, { userId, states, revision, updateTime, joinTi
   if (updateTime !== undefined) next = putTime(next, 4, updateTime);
   if (joinTime !== undefined) next = putTime(next, 5, joinTime);
   return next;
-}
-
-/** A field below 16 of at most 2^31 - 1 bytes. */
-function putText(at: number, field: number, text: string): number {
-  scratch[at] = (field << 3) | 2;
-  if (!isAscii(text)) {
-    const start = putVarint(scratch, at + 1, Buffer.byteLength(text));
-    return start + scratchText.write(text, start, "utf8");
-  }
-  const { length } = text;
-  const start = putVarint(scratch, at + 1, length);
-  if (length > SHORT_TEXT) return start + scratchText.write(text, start, "latin1");
-  for (let i = 0; i < length; i++) scratch[start + i] = text.charCodeAt(i);
-  return start + length;
-}
-
-function isAscii(text: string): boolean {
-  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) > 0x7f) return false;
-  return true;
-}
-
-/** A Timestamp, from ms since 1970. */
-function putTime(at: number, field: number, ms: number): number {
-  const seconds = Math.floor(ms / 1000);
-  const nanos = Math.round((ms - seconds * 1000) * 1e6);
-  scratch[at] = (field << 3) | 2;
-  let next = at + 2;
-  if (seconds !== 0) {
-    scratch[next] = 1 << 3;
-    next = putLarge(next + 1, seconds);
-  }
-  if (nanos !== 0) {
-    scratch[next] = 2 << 3;
-    next = putVarint(scratch, next + 1, nanos);
-  }
-  return closeField(at + 1, next);
-}
-
-/** A varint of a whole number from 0 to 2^53 - 1. */
-function putLarge(at: number, value: number): number {
-  let rest = value;
-  let next = at;
-  for (; rest > 0x7fffffff; rest = Math.floor(rest / 128)) scratch[next++] = (rest % 128) | 0x80;
-  return putVarint(scratch, next, rest);
-}
-
-/** Puts the length before a message that stands at `lengthAt + 1`: most are short, and a longer one makes way for it. */
-function closeField(lengthAt: number, end: number): number {
-  const start = lengthAt + 1;
-  const length = end - start;
-  const more = varintSize(length) - 1;
-  if (more > 0) scratch.copyWithin(start + more, start, end);
-  putVarint(scratch, lengthAt, length);
-  return end + more;
-}
-
-function makeRoom(at: number, bytes: number): void {
-  if (scratch.length - at >= bytes) return;
-  const larger = new Uint8Array(2 * (at + bytes));
-  larger.set(scratch.subarray(0, at));
-  scratch = larger;
-  scratchText = Buffer.from(larger.buffer);
 }

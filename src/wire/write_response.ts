@@ -1,8 +1,9 @@
-import { type BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
+import { WireType } from "@bufbuild/protobuf/wire";
 import type { Position } from "../model/position.js";
 import type { UserState } from "../model/user_state.js";
+import { closeField, makeRoom, putLarge, putText, scratch } from "./hand_written.js";
 import { Scratch } from "./scratch.js";
-import { encodeUserState } from "./user_states.js";
+import { putUserState } from "./user_states.js";
 
 /** What a write made of a state: the answer to SetState and RemoveState. */
 export interface Written {
@@ -13,26 +14,21 @@ export interface Written {
   readonly position: Position;
 }
 
-const scratch = new Scratch();
+const responses = new Scratch();
 
 /**
  * SetStateResponse and RemoveStateResponse, which are alike, written by hand: the answer to the one call that is made
- * over and over, at a third of what making and encoding a message costs.
+ * over and over, at a seventh of what making and encoding a message costs.
  */
 export function encodeWritten({ state, pending, position }: Written): Uint8Array {
-  const stateBytes = encodeUserState(state);
-  return scratch.encode((writer) => {
-    writer.tag(1, WireType.LengthDelimited).bytes(stateBytes);
-    if (pending) writer.tag(2, WireType.Varint).bool(true);
-    writer.tag(3, WireType.LengthDelimited).fork();
-    writePosition(writer, position);
-    writer.join();
-  });
-}
-
-function writePosition(writer: BinaryWriter, { epoch, revision }: Position): void {
-  if (epoch !== "") writer.tag(1, WireType.LengthDelimited).string(epoch);
-  if (revision !== 0) writer.tag(2, WireType.Varint).uint64(revision);
+  let end = putState(0, 1, state);
+  if (pending) {
+    makeRoom(end, 2);
+    scratch[end] = 2 << 3;
+    scratch[end + 1] = 1;
+    end += 2;
+  }
+  return copied(putPosition(end, position));
 }
 
 /** A lease that was made: the answer to JoinChannel. */
@@ -45,14 +41,32 @@ export interface Joined {
 
 /** JoinChannelResponse, by hand as well: a batch has a thousand of them. */
 export function encodeJoined({ sessionId, state, position }: Joined): Uint8Array {
-  const stateBytes = encodeUserState(state);
-  return scratch.encode((writer) => {
-    writer.tag(1, WireType.LengthDelimited).string(sessionId);
-    writer.tag(2, WireType.LengthDelimited).bytes(stateBytes);
-    writer.tag(3, WireType.LengthDelimited).fork();
-    writePosition(writer, position);
-    writer.join();
-  });
+  makeRoom(0, 8 + 3 * sessionId.length);
+  return copied(putPosition(putState(putText(0, 1, sessionId), 2, state), position));
+}
+
+function putState(at: number, field: number, state: UserState): number {
+  makeRoom(at, 2);
+  scratch[at] = (field << 3) | 2;
+  return closeField(at + 1, putUserState(at + 2, state));
+}
+
+function putPosition(at: number, { epoch, revision }: Position): number {
+  makeRoom(at, 32 + 3 * epoch.length);
+  scratch[at] = (3 << 3) | 2;
+  let next = epoch === "" ? at + 2 : putText(at + 2, 1, epoch);
+  if (revision !== 0) {
+    scratch[next] = 2 << 3;
+    next = putLarge(next + 1, revision);
+  }
+  return closeField(at + 1, next);
+}
+
+function copied(length: number): Uint8Array {
+  // From Node's pool: whoever gets it copies it at once.
+  const bytes = Buffer.allocUnsafe(length);
+  bytes.set(scratch.subarray(0, length));
+  return bytes;
 }
 
 /** What became of one entry of a batch, encoded: its response, or the `google.rpc.Status` of its refusal. */
@@ -60,7 +74,7 @@ export type EncodedResult = { readonly response: Uint8Array } | { readonly error
 
 /** BatchJoinChannelResponse and BatchSetStateResponse, which are alike. */
 export function encodeResults(results: readonly EncodedResult[]): Uint8Array {
-  return scratch.encode((writer) => {
+  return responses.encode((writer) => {
     for (const result of results) {
       writer.tag(1, WireType.LengthDelimited).fork();
       if ("response" in result) writer.tag(1, WireType.LengthDelimited).bytes(result.response);
