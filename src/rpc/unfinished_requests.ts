@@ -1,4 +1,4 @@
-import { constants, type ServerHttp2Stream } from "node:http2";
+import { constants, type Http2Session, type ServerHttp2Stream } from "node:http2";
 import { type ServerInterceptingCall, type ServerInterceptor, status } from "@grpc/grpc-js";
 import type { Clock, Timer } from "../time/clock.js";
 import { http2StreamBelow } from "./http2_stream.js";
@@ -14,6 +14,13 @@ export interface UnfinishedRequestsOptions {
   readonly onCut: (method: string) => void;
 }
 
+/**
+ * So many requests of one connection may be reset within a second before they are whole. No honest client does that; to
+ * rapid resets each is a call's work for nothing, and Node itself ends a connection only after a thousand of them.
+ */
+const MOST_RESETS = 50;
+const RESETS_MS = 1000;
+
 /** A request that has begun. */
 interface Unfinished {
   readonly since: number;
@@ -26,11 +33,14 @@ interface Unfinished {
  * Sees to it that requests come to their end. Before a handler hears of a call grpc-js keeps what has arrived of it, for
  * as long as the client likes: a few connections with streams that never end would fill the memory.
  *
- * Whoever is honest is done in a moment, so it is the oldest that have to go.
+ * Whoever is honest is done in a moment, so it is the oldest that have to go. A connection on which request after request
+ * is reset is ended.
  */
 export class UnfinishedRequests {
   /** The oldest first. */
   readonly #requests = new Set<Unfinished>();
+  /** By connection: requests that were reset before they were whole, and since when they are counted. */
+  readonly #resets = new WeakMap<Http2Session, { count: number; since: number }>();
   #bytes = 0;
   #timer: Timer | undefined;
 
@@ -73,12 +83,30 @@ export class UnfinishedRequests {
       this.#bytes += length;
       if (this.#bytes > this.options.maxBytes) this.#cutOldest();
     };
+    // A stream that is gone no longer knows.
+    const { session } = stream;
     // The answer may go on for hours: nothing of this is to stay with it.
     const ended = (): void => {
-      stream.off("data", onData).off("end", ended).off("close", ended);
+      stream.off("data", onData).off("end", ended).off("close", ended).off("aborted", aborted);
       this.#forget(request);
     };
-    stream.on("data", onData).on("end", ended).on("close", ended);
+    // Of a request that was reset the end comes as well, and after this.
+    const aborted = (): void => {
+      if (session && this.#requests.has(request)) this.#wasReset(session);
+    };
+    stream.on("data", onData).on("end", ended).on("close", ended).on("aborted", aborted);
+  }
+
+  #wasReset(session: Http2Session): void {
+    if (session.destroyed) return;
+    const now = this.options.clock.now().tick;
+    let resets = this.#resets.get(session);
+    if (!resets || now - resets.since >= RESETS_MS) {
+      resets = { count: 0, since: now };
+      this.#resets.set(session, resets);
+    }
+    resets.count++;
+    if (resets.count > MOST_RESETS) session.destroy();
   }
 
   #forget(request: Unfinished): void {
