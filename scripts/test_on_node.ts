@@ -33,7 +33,7 @@ if (node === undefined) {
   console.error(`Node ${version} cannot be had from npm's registry; nothing was tested on it`);
   process.exitCode = 1;
 } else {
-  console.log(`${node.split(path.sep).at(-1)} ${spawnSync(node, ["--version"], { encoding: "utf8" }).stdout.trim()}`);
+  console.log(`Node ${spawnSync(node, ["--version"], { encoding: "utf8" }).stdout.trim()}`);
   // By the path alone: what npm says to a command that it runs would be heard by the commands that the tests run.
   const { status } = spawnSync(path.join(ROOT, "node_modules", ".bin", "mocha"), files, {
     cwd: ROOT,

@@ -3,7 +3,7 @@ import type { Lab } from "../run/lab.js";
 import type { SubjectName } from "../run/subject.js";
 import { NO_LIMITS } from "./fan_out.js";
 import { own, type Sample, type Shape } from "./shape.js";
-import { sideBySide, TOGETHER } from "./side_by_side.js";
+import { sideBySide, WHAT_IS_DONE } from "./side_by_side.js";
 
 const SECRET = "a secret of the bench, long enough to be one";
 
@@ -12,7 +12,7 @@ export const AUTH: Shape = {
   name: "auth",
   title: "SetState with a token, against the same without",
   about: () =>
-    `calls on one connection, ${TOGETHER} at a time, in a channel without readers; to a server that asks for tokens ` +
+    `${WHAT_IS_DONE}; to a server that asks for tokens ` +
     "(HS256, verified once, then remembered; with rights in five patterns and one to act for others), and to two that " +
     "believe their callers, of whom those of one send the token all the same, in turn.",
   subjects: ["rollcall"],

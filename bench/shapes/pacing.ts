@@ -2,14 +2,14 @@ import type { Lab } from "../run/lab.js";
 import type { SubjectName } from "../run/subject.js";
 import { NO_LIMITS } from "./fan_out.js";
 import type { Sample, Shape } from "./shape.js";
-import { sideBySide, TOGETHER } from "./side_by_side.js";
+import { sideBySide, WHAT_IS_DONE } from "./side_by_side.js";
 
 /** What looking after the pace of connections costs those who keep it. */
 export const PACING: Shape = {
   name: "pacing",
   title: "SetState with the reading of connections paced, against the same without",
   about: () =>
-    `calls on one connection, ${TOGETHER} at a time, in a channel without readers; to a server that reads no connection faster than ` +
+    `${WHAT_IS_DONE}; to a server that reads no connection faster than ` +
     "4 MiB a second (the default), and to one that reads as fast as bytes come, in turn.",
   subjects: ["rollcall"],
   quick: [],

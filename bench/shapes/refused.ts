@@ -2,14 +2,14 @@ import type { Lab } from "../run/lab.js";
 import type { SubjectName } from "../run/subject.js";
 import { NO_LIMITS } from "./fan_out.js";
 import { own, type Sample, type Shape } from "./shape.js";
-import { sideBySide, TOGETHER } from "./side_by_side.js";
+import { sideBySide, WHAT_IS_DONE } from "./side_by_side.js";
 
 /** Whether a caller who calls too often is a smaller burden refused than served (S21). */
 export const REFUSED: Shape = {
   name: "refused",
   title: "SetState refused with RATE_LIMITED, against the same served",
   about: () =>
-    `calls on one connection, ${TOGETHER} at a time, in a channel without readers; to a server that serves each user once a second and ` +
+    `${WHAT_IS_DONE}; to a server that serves each user once a second and ` +
     "refuses the rest, details of the error included, and to one that serves all, in turn.",
   subjects: ["rollcall"],
   quick: [],

@@ -2,8 +2,11 @@ import type { Plan } from "../load/load.js";
 import type { Bench, Lab, Scale } from "../run/lab.js";
 import type { ServerUnderTest, SubjectName } from "../run/subject.js";
 
-/** Calls on one connection at a time. */
-export const TOGETHER = 10;
+const TOGETHER = 10;
+
+/** What is done to each server, as a shape says it before it says to which. */
+export const WHAT_IS_DONE = `calls on one connection, ${TOGETHER} at a time, in a channel without readers`;
+
 const WARM_TIMES = 4;
 /** The servers are loaded in turn, so that whatever else the machine does meets them alike. */
 const TURNS = 6;
