@@ -1,12 +1,15 @@
 import { createServer, type Server as NetServer, type Socket } from "node:net";
-import { TLSSocket, Server as TlsServer } from "node:tls";
+import type { TLSSocket, Server as TlsServer } from "node:tls";
 import { type Server, ServerCredentials } from "@grpc/grpc-js";
 import type { ClientCertificate } from "../service/caller.js";
 import type { Clock } from "../time/clock.js";
+import { networkOf } from "./client_network.js";
+import { ConnectionThrottle } from "./connection_throttle.js";
 import { type AnyCall, http2StreamOf } from "./http2_stream.js";
 import { type PacedConnection, PacedReading } from "./paced_reading.js";
 import { certificateOf, createTlsServer, renewTls, type TlsMaterial } from "./tls.js";
 import { Turnstile } from "./turnstile.js";
+import { TooManyResetsError } from "./unfinished_requests.js";
 
 type ConnectionInjector = ReturnType<Server["createConnectionInjector"]>;
 
@@ -34,6 +37,8 @@ export interface ConnectionsOptions {
    * fast as it can be.
    */
   readonly bytesPerSecond: number;
+  /** Connections that one address may waste in a second before its new ones wait; 0: any number. */
+  readonly wastedPerSecond: number;
   /** How they are encrypted; undefined: they are plain text. */
   readonly tls: TlsOptions | undefined;
 }
@@ -44,11 +49,19 @@ const SET_UP_PER_TURN = 4;
 /** What the header fields and the framing of a call may come to, in bytes, so that it counts as served and no flood. */
 const CALL_OVERHEAD = 1024;
 
+/** One that was let in. */
 interface Connection {
-  readonly socket: Socket;
-  readonly certificate: ClientCertificate | undefined;
+  /** What calls come over: the encrypted one, once there is one. */
+  socket: Socket;
+  certificate: ClientCertificate | undefined;
   /** Undefined: it is read as fast as it can be. */
-  readonly paced: PacedConnection | undefined;
+  paced: PacedConnection | undefined;
+  /** Where it comes from, as connections are counted. */
+  readonly network: string;
+  /** A call over it was served. */
+  isOfUse: boolean;
+  /** It was ended for what it sent. */
+  isAbusive: boolean;
 }
 
 /**
@@ -58,17 +71,20 @@ interface Connection {
  * which it was (S2, S3).
  */
 export class Connections {
+  /** By peer. */
   readonly #open = new Map<string, Connection>();
-  /** Connections that are not secure yet, or are those below secure ones. */
-  readonly #raw = new Set<Socket>();
   readonly #listener: NetServer;
+  /** Undefined: connections are plain text. */
+  readonly #tls: TlsServer | undefined;
   readonly #injector: ConnectionInjector;
-  /** How many there are from each address that has any. */
-  readonly #byAddress = new Map<string, number>();
+  /** How many there are from each network that has any, those that wait among them. */
+  readonly #byNetwork = new Map<string, number>();
   readonly #paced: PacedReading | undefined;
   /** By HTTP/2 session: to find a call's connection by its peer costs several times as much. */
-  readonly #pacedBySession = new WeakMap<object, PacedConnection>();
+  readonly #bySession = new WeakMap<object, Connection>();
   readonly #settingUp: Turnstile<Socket>;
+  /** Undefined: addresses may waste as many connections as they like. */
+  readonly #throttle: ConnectionThrottle<Socket> | undefined;
   #refused = 0;
   #onEmpty: (() => void) | undefined;
 
@@ -76,18 +92,22 @@ export class Connections {
     server: Server,
     private readonly options: ConnectionsOptions,
   ) {
-    const { clock, tls, bytesPerSecond } = options;
+    const { clock, tls, bytesPerSecond, wastedPerSecond } = options;
     this.#paced = bytesPerSecond > 0 ? new PacedReading({ clock, bytesPerSecond }) : undefined;
+    this.#throttle =
+      wastedPerSecond > 0
+        ? new ConnectionThrottle({ clock, perSecond: wastedPerSecond }, (socket) => this.#letIn(socket))
+        : undefined;
     // Encrypted or not is settled here: what is injected are HTTP/2 connections.
     this.#injector = server.createConnectionInjector(ServerCredentials.createInsecure());
-    this.#settingUp = new Turnstile(SET_UP_PER_TURN, (socket) => this.#accept(socket));
-    this.#listener = tls
-      ? createTlsServer(tls.material, {
-          onRaw: (socket) => this.#watchRaw(socket),
-          onSecure: (socket) => this.#come(socket),
-          onRefused: tls.onRefused,
-        })
-      : createServer({ noDelay: true }, (socket) => this.#come(socket));
+    this.#settingUp = new Turnstile(SET_UP_PER_TURN, (socket) => this.#come(socket));
+    this.#tls = tls && createTlsServer(tls.material, (socket) => this.#secured(socket), tls.onRefused);
+    // What is read before a connection is set up would be dealt with in one go: hundreds of calls, however they end.
+    this.#listener = createServer({ noDelay: true, pauseOnConnect: true }, (socket) => {
+      // Who is lost while it waits for its turn has nobody else yet who listens to that.
+      socket.on("error", () => {});
+      this.#settingUp.add(socket);
+    });
   }
 
   /** How many connections are open. */
@@ -95,7 +115,7 @@ export class Connections {
     return this.#open.size;
   }
 
-  /** How many connections were closed at once because their address had too many. */
+  /** How many connections were closed at once because their address had too many, or too many waited. */
   get refused(): number {
     return this.#refused;
   }
@@ -103,6 +123,11 @@ export class Connections {
   /** How many connections are not read just now, because they have brought too much. */
   get held(): number {
     return this.#paced?.held ?? 0;
+  }
+
+  /** How many connections wait, because their addresses have wasted too many. */
+  get waiting(): number {
+    return this.#throttle?.waiting ?? 0;
   }
 
   /** Starts to listen; resolves with the address as it turned out. Rejects as `net.Server` does (EADDRINUSE…). */
@@ -121,11 +146,12 @@ export class Connections {
   stopListening(): void {
     this.#listener.close();
     for (const socket of this.#settingUp.clear()) socket.destroy();
+    for (const socket of this.#throttle?.clear() ?? []) socket.destroy();
   }
 
   /** Shows another certificate to new connections; throws if it is no good, and then the old one stays. */
   renewTls(material: TlsMaterial): void {
-    if (this.#listener instanceof TlsServer) renewTls(this.#listener, material);
+    if (this.#tls) renewTls(this.#tls, material);
   }
 
   /** The client certificate of a call's peer, where one was asked for. */
@@ -139,18 +165,19 @@ export class Connections {
     return socket !== undefined && !socket.destroyed && !socket.readableEnded;
   }
 
-  /** A call was served: what it brought does not count against the pace of its connection. */
+  /** A call was served: its connection is of use, and what the call brought does not count against its pace. */
   served(call: AnyCall): void {
-    if (!this.#paced) return;
     const session = http2StreamOf(call)?.session;
     if (!session) return;
-    let paced = this.#pacedBySession.get(session);
-    if (!paced) {
-      paced = this.#open.get(call.getPeer())?.paced;
-      if (!paced) return;
-      this.#pacedBySession.set(session, paced);
+    let connection = this.#bySession.get(session);
+    if (!connection) {
+      connection = this.#open.get(call.getPeer());
+      if (!connection) return;
+      this.#bySession.set(session, connection);
+      connection.isOfUse = true;
+      this.#throttle?.proved(connection.network);
     }
-    paced.served(call.request.length + CALL_OVERHEAD);
+    connection.paced?.served(call.request.length + CALL_OVERHEAD);
   }
 
   /** Cuts the connection of a peer. */
@@ -169,50 +196,100 @@ export class Connections {
   /** Cuts all connections. */
   destroyAll(): void {
     for (const { socket } of this.#open.values()) socket.destroy();
-    for (const socket of this.#raw) socket.destroy();
     this.#paced?.close();
   }
 
   #come(socket: Socket): void {
-    // Who is lost while it waits for its turn has nobody else yet who listens to that.
-    socket.on("error", () => {});
-    this.#settingUp.add(socket);
-  }
-
-  #accept(socket: Socket): void {
+    const { remoteAddress } = socket;
     // Gone already: it has no address any more.
-    if (socket.remoteAddress === undefined) {
+    if (remoteAddress === undefined) {
       socket.destroy();
       return;
     }
-    const address = socket.remoteAddress;
-    const count = this.#byAddress.get(address) ?? 0;
+    const network = networkOf(remoteAddress);
+    const count = this.#byNetwork.get(network) ?? 0;
     const { maxPerAddress } = this.options;
     if (maxPerAddress > 0 && count >= maxPerAddress) {
-      this.#refused++;
-      socket.destroy();
+      this.#refuse(socket);
       return;
     }
-    this.#byAddress.set(address, count + 1);
-    const peer = `${address}:${socket.remotePort}`;
+    this.#byNetwork.set(network, count + 1);
+    socket.once("close", () => {
+      const left = this.#byNetwork.get(network)! - 1;
+      if (left === 0) this.#byNetwork.delete(network);
+      else this.#byNetwork.set(network, left);
+    });
+    if (!this.#throttle) this.#letIn(socket);
+    else if (!this.#throttle.come(network, socket)) this.#refuse(socket);
+  }
+
+  #refuse(socket: Socket): void {
+    this.#refused++;
+    socket.destroy();
+  }
+
+  /** False: it is gone already. */
+  #letIn(socket: Socket): boolean {
+    const { remoteAddress } = socket;
+    if (remoteAddress === undefined) {
+      socket.destroy();
+      return false;
+    }
+    const peer = peerOf(socket);
     const connection: Connection = {
       socket,
-      certificate: socket instanceof TLSSocket ? certificateOf(socket) : undefined,
-      paced: this.#paced?.add(socket),
+      certificate: undefined,
+      paced: undefined,
+      network: networkOf(remoteAddress),
+      isOfUse: false,
+      isAbusive: false,
     };
     this.#open.set(peer, connection);
     socket.once("close", () => {
       if (this.#open.get(peer) === connection) this.#open.delete(peer);
       if (this.#open.size === 0) this.#onEmpty?.();
-      const left = this.#byAddress.get(address)! - 1;
-      if (left === 0) this.#byAddress.delete(address);
-      else this.#byAddress.set(address, left);
+      // Who only looks whether somebody listens says nothing, and costs nothing.
+      const isWasted = connection.isAbusive || (!connection.isOfUse && socket.bytesRead > 0);
+      if (isWasted) this.#throttle?.wasted(connection.network);
     });
-    this.#injector.injectConnection(socket);
+    if (this.#tls) {
+      this.#tls.emit("connection", socket);
+    } else {
+      this.#serve(connection);
+      socket.resume();
+    }
+    return true;
   }
 
-  #watchRaw(socket: Socket): void {
-    this.#raw.add(socket);
-    socket.once("close", () => this.#raw.delete(socket));
+  #secured(socket: TLSSocket): void {
+    const connection = this.#open.get(peerOf(socket));
+    if (!connection) {
+      socket.destroy();
+      return;
+    }
+    connection.socket = socket;
+    connection.certificate = certificateOf(socket);
+    this.#serve(connection);
   }
+
+  #serve(connection: Connection): void {
+    const { socket } = connection;
+    socket.on("error", (error) => {
+      if (isAbuse(error)) connection.isAbusive = true;
+    });
+    connection.paced = this.#paced?.add(socket);
+    this.#injector.injectConnection(socket);
+  }
+}
+
+/** Whether a connection was ended for what it sent, and not by the network, by its client or by this server's end. */
+function isAbuse(error: NodeJS.ErrnoException): boolean {
+  if (error instanceof TooManyResetsError) return true;
+  // With ERR_HTTP2_SESSION_ERROR either side says that it ends the connection of its own accord.
+  return error.code !== "ERR_HTTP2_SESSION_ERROR" && (error.code?.startsWith("ERR_HTTP2_") ?? false);
+}
+
+/** As `call.getPeer()` tells it. */
+function peerOf({ remoteAddress, remotePort }: Socket): string {
+  return `${remoteAddress}:${remotePort}`;
 }

@@ -31,6 +31,11 @@ export interface GrpcServerOptions {
   /** Connections from one IP address; 0: any number. Default 0. */
   readonly maxConnectionsPerAddress: number;
   /**
+   * Connections that one address may waste in a second before its new ones wait; 0: any number. Wasted is one that ends
+   * for what it sent, or without a call that was served. Default 5.
+   */
+  readonly maxWastedConnectionsPerSecond: number;
+  /**
    * What a connection may bring beside calls that are served, in bytes a second, and a quarter of that at once; beyond it
    * the connection is not read for a while. 0: no limit. Default 4 MiB.
    */
@@ -81,6 +86,7 @@ export class GrpcServer {
       clock: options.clock,
       maxPerAddress: options.maxConnectionsPerAddress,
       bytesPerSecond: options.maxConnectionBytesPerSecond,
+      wastedPerSecond: options.maxWastedConnectionsPerSecond,
       tls: options.tls,
     });
     this.#server.addService(
@@ -96,7 +102,7 @@ export class GrpcServer {
     return this.#connections.size;
   }
 
-  /** How many connections were refused because their address had too many. */
+  /** How many connections were refused because their address had too many, or too many waited. */
   get refusedConnections(): number {
     return this.#connections.refused;
   }
@@ -109,6 +115,11 @@ export class GrpcServer {
   /** Starts to listen; resolves with the address as it turned out. */
   listen(address: ListenAddress): Promise<ListenAddress> {
     return this.#connections.listen(address);
+  }
+
+  /** How many connections wait, because their addresses have wasted too many. */
+  get waitingConnections(): number {
+    return this.#connections.waiting;
   }
 
   /** Shows another certificate to new connections; throws if it is no good, and then the old one stays. */

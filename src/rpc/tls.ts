@@ -1,4 +1,3 @@
-import type { Socket } from "node:net";
 import { createServer, type TLSSocket, type Server as TlsServer } from "node:tls";
 import type { ClientCertificate } from "../service/caller.js";
 
@@ -17,18 +16,16 @@ const HANDSHAKE_MS = 10_000;
 const contextOf = ({ cert, key, clientCa }: TlsMaterial) =>
   ({ cert, key, ca: clientCa, minVersion: "TLSv1.2" }) as const;
 
-/** What becomes of the connections of a TLS server. */
-export interface TlsListeners {
-  /** A connection is there, and has shown nothing yet. */
-  readonly onRaw: (socket: Socket) => void;
-  /** A connection is secure; a client certificate that was asked for is good. */
-  readonly onSecure: (socket: TLSSocket) => void;
-  /** A handshake failed: plain text, an unknown or expired certificate, an old version of TLS. */
-  readonly onRefused: (error: Error) => void;
-}
-
-/** A server of TLS 1.2 or later that speaks HTTP/2 alone. It does not listen yet. */
-export function createTlsServer(material: TlsMaterial, { onRaw, onSecure, onRefused }: TlsListeners): TlsServer {
+/**
+ * What makes connections secure: TLS 1.2 or later, and HTTP/2 alone. It does not listen; connections are given to it as
+ * its event `connection`. `onSecure`: one is secure, and a client certificate that was asked for is good. `onRefused`: a
+ * handshake failed, for plain text, an unknown or expired certificate or an old version of TLS.
+ */
+export function createTlsServer(
+  material: TlsMaterial,
+  onSecure: (socket: TLSSocket) => void,
+  onRefused: (error: Error) => void,
+): TlsServer {
   const asksForCertificate = material.clientCa !== undefined;
   const server = createServer({
     ...contextOf(material),
@@ -36,9 +33,7 @@ export function createTlsServer(material: TlsMaterial, { onRaw, onSecure, onRefu
     requestCert: asksForCertificate,
     rejectUnauthorized: asksForCertificate,
     handshakeTimeout: HANDSHAKE_MS,
-    noDelay: true,
   });
-  server.on("connection", onRaw);
   server.on("secureConnection", onSecure);
   server.on("tlsClientError", onRefused);
   return server;

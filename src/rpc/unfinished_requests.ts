@@ -21,6 +21,14 @@ export interface UnfinishedRequestsOptions {
 const MOST_RESETS = 50;
 const RESETS_MS = 1000;
 
+/** What a connection is ended with on which request after request is reset. */
+export class TooManyResetsError extends Error {
+  constructor() {
+    super(`more than ${MOST_RESETS} requests were reset within ${RESETS_MS} ms before they were whole`);
+    this.name = "TooManyResetsError";
+  }
+}
+
 /** A request that has begun. */
 interface Unfinished {
   readonly since: number;
@@ -106,7 +114,7 @@ export class UnfinishedRequests {
       this.#resets.set(session, resets);
     }
     resets.count++;
-    if (resets.count > MOST_RESETS) session.destroy();
+    if (resets.count > MOST_RESETS) session.destroy(new TooManyResetsError(), constants.NGHTTP2_ENHANCE_YOUR_CALM);
   }
 
   #forget(request: Unfinished): void {

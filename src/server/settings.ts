@@ -39,6 +39,8 @@ export interface ServerSettings extends SecuritySettings, CallRateSettings {
   readonly maxSessionsPerUser: number;
   /** 0: any number. */
   readonly maxConnectionsPerAddress: number;
+  /** A second and address; 0: any number. */
+  readonly maxWastedConnectionsPerSecond: number;
   /** Bytes a second beside those of calls that are served; 0: as fast as they come. */
   readonly maxConnectionBytesPerSecond: number;
   readonly maxStreamsPerConnection: number;
@@ -229,6 +231,14 @@ export const SETTINGS: Readonly<Record<keyof ServerSettings, Setting>> = {
     max: 1_000_000,
     default: "0",
     help: "connections from one IP address; 0: any number, as behind a proxy or NAT",
+  },
+  maxWastedConnectionsPerSecond: {
+    flag: "max-wasted-connections-per-second",
+    kind: "count",
+    min: 0,
+    max: 1_000_000,
+    default: "5",
+    help: "from one IP address, cut or over with no call served, before its next ones wait; 0: any number",
   },
   maxConnectionBytesPerSecond: {
     flag: "max-connection-bytes-per-second",

@@ -7,6 +7,7 @@ import type { RollcallServer } from "../../src/server/server.js";
 import type { ServerSettings } from "../../src/server/settings.js";
 import { connect, message } from "../support/calls.js";
 import { makeAuthority } from "../support/certificates.js";
+import { gauge } from "../support/gauge.js";
 import { ManualClock } from "../support/manual_clock.js";
 import { startTestServer } from "../support/server.js";
 
@@ -114,17 +115,14 @@ describe("bytes per connection", () => {
 
   it("one that closes while it is not read is gone", async () => {
     await start({ maxConnectionBytesPerSecond: 1000 * KIB, metrics: { host: "127.0.0.1", port: 0 } });
-    const gauge = async (name: string): Promise<string | undefined> => {
-      const response = await fetch(`http://${server.metricsAddress}/metrics`);
-      return new RegExp(`^${name} (.*)$`, "m").exec(await response.text())?.[1];
-    };
+    const count = (which: string) => gauge(server.metricsAddress, `rollcall_${which}`);
     await flood(await enter("flooder"));
     clock.advance(100);
-    assert.equal(await gauge("rollcall_held_connections"), "1");
+    assert.equal(await count("held_connections"), 1);
     channels.pop()!.close();
     clock.advance(2000);
-    while ((await gauge("rollcall_connections")) !== "0") await new Promise(setImmediate);
-    assert.equal(await gauge("rollcall_held_connections"), "0");
+    while ((await count("connections")) !== 0) await new Promise(setImmediate);
+    assert.equal(await count("held_connections"), 0);
   });
 
   for (const [what, settings] of [

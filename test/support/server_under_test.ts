@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import type { ServerSettings } from "../../src/server/settings.js";
 import { endChild } from "./child.js";
+import { gauge } from "./gauge.js";
 
 /** A real server in a process of its own, whose memory and metrics can be asked for. */
 export class ServerUnderTest {
@@ -45,12 +46,8 @@ export class ServerUnderTest {
   }
 
   /** How many readers are in a state, by the metrics. */
-  async readers(state: "live" | "lagging" | "resyncing"): Promise<number> {
-    const response = await fetch(`http://${this.metricsAddress}/metrics`);
-    const line = (await response.text())
-      .split("\n")
-      .find((text) => text.startsWith(`rollcall_readers{state="${state}"}`));
-    return Number(line?.split(" ").at(-1));
+  readers(state: "live" | "lagging" | "resyncing"): Promise<number> {
+    return gauge(this.metricsAddress, `rollcall_readers{state="${state}"}`);
   }
 
   /** Lets the server go down as SIGTERM does (S24); resolves when the process is gone. */

@@ -65,6 +65,7 @@ describe("server: settings", () => {
       maxChannelsPerUser: 100,
       maxSessionsPerUser: 32,
       maxConnectionsPerAddress: 0,
+      maxWastedConnectionsPerSecond: 5,
       maxConnectionBytesPerSecond: 4_194_304,
       maxStreamsPerConnection: 2000,
       requestTimeout: 10_000,
