@@ -1,15 +1,16 @@
+import type { Http2Session } from "node:http2";
 import { createServer, type Server as NetServer, type Socket } from "node:net";
 import type { TLSSocket, Server as TlsServer } from "node:tls";
 import { type Server, ServerCredentials } from "@grpc/grpc-js";
 import type { ClientCertificate } from "../service/caller.js";
 import type { Clock } from "../time/clock.js";
+import { AbuseError } from "./abuse_error.js";
 import { networkOf } from "./client_network.js";
 import { ConnectionThrottle } from "./connection_throttle.js";
 import { type AnyCall, http2StreamOf } from "./http2_stream.js";
 import { type PacedConnection, PacedReading } from "./paced_reading.js";
 import { certificateOf, createTlsServer, renewTls, type TlsMaterial } from "./tls.js";
 import { Turnstile } from "./turnstile.js";
-import { TooManyResetsError } from "./unfinished_requests.js";
 
 type ConnectionInjector = ReturnType<Server["createConnectionInjector"]>;
 
@@ -30,15 +31,15 @@ export interface TlsOptions {
 /** What connections may do. */
 export interface ConnectionsOptions {
   readonly clock: Clock;
-  /** Connections from one IP address; 0: any number. */
+  /** Connections from one IPv4 address, or from the first 64 bits of an IPv6 one; 0: any number. */
   readonly maxPerAddress: number;
   /**
    * How fast each is read, in bytes a second beside those of calls that are served, and a quarter of that at once; 0: as
    * fast as it can be.
    */
   readonly bytesPerSecond: number;
-  /** Connections that one address may waste in a second before its new ones wait; 0: any number. */
-  readonly wastedPerSecond: number;
+  /** How long an address that has wasted a connection waits for its next, in ms; 0: it does not. */
+  readonly wastedDelayMs: number;
   /** How they are encrypted; undefined: they are plain text. */
   readonly tls: TlsOptions | undefined;
 }
@@ -59,7 +60,7 @@ interface Connection {
   /** Where it comes from, as connections are counted. */
   readonly network: string;
   /** A call over it was served. */
-  isOfUse: boolean;
+  isProven: boolean;
   /** It was ended for what it sent. */
   isAbusive: boolean;
 }
@@ -81,7 +82,7 @@ export class Connections {
   readonly #byNetwork = new Map<string, number>();
   readonly #paced: PacedReading | undefined;
   /** By HTTP/2 session: to find a call's connection by its peer costs several times as much. */
-  readonly #bySession = new WeakMap<object, Connection>();
+  readonly #bySession = new WeakMap<Http2Session, Connection>();
   readonly #settingUp: Turnstile<Socket>;
   /** Undefined: addresses may waste as many connections as they like. */
   readonly #throttle: ConnectionThrottle<Socket> | undefined;
@@ -92,11 +93,11 @@ export class Connections {
     server: Server,
     private readonly options: ConnectionsOptions,
   ) {
-    const { clock, tls, bytesPerSecond, wastedPerSecond } = options;
+    const { clock, tls, bytesPerSecond, wastedDelayMs } = options;
     this.#paced = bytesPerSecond > 0 ? new PacedReading({ clock, bytesPerSecond }) : undefined;
     this.#throttle =
-      wastedPerSecond > 0
-        ? new ConnectionThrottle({ clock, perSecond: wastedPerSecond }, (socket) => this.#letIn(socket))
+      wastedDelayMs > 0
+        ? new ConnectionThrottle({ clock, delayMs: wastedDelayMs }, (socket, network) => this.#letIn(socket, network))
         : undefined;
     // Encrypted or not is settled here: what is injected are HTTP/2 connections.
     this.#injector = server.createConnectionInjector(ServerCredentials.createInsecure());
@@ -125,7 +126,7 @@ export class Connections {
     return this.#paced?.held ?? 0;
   }
 
-  /** How many connections wait, because their addresses have wasted too many. */
+  /** How many connections wait, because their addresses have wasted others, or have too many of no use. */
   get waiting(): number {
     return this.#throttle?.waiting ?? 0;
   }
@@ -146,7 +147,7 @@ export class Connections {
   stopListening(): void {
     this.#listener.close();
     for (const socket of this.#settingUp.clear()) socket.destroy();
-    for (const socket of this.#throttle?.clear() ?? []) socket.destroy();
+    for (const socket of this.#throttle?.close() ?? []) socket.destroy();
   }
 
   /** Shows another certificate to new connections; throws if it is no good, and then the old one stays. */
@@ -168,16 +169,36 @@ export class Connections {
   /** A call was served: its connection is of use, and what the call brought does not count against its pace. */
   served(call: AnyCall): void {
     const session = http2StreamOf(call)?.session;
-    if (!session) return;
+    const connection = session && this.#of(session);
+    if (!connection) return;
+    this.#prove(connection);
+    connection.paced?.served(call.request.length + CALL_OVERHEAD);
+  }
+
+  /** A session's connection is of use, though no call of PresenceService was served over it yet. */
+  ofUse(session: Http2Session): void {
+    const connection = this.#of(session);
+    if (connection) this.#prove(connection);
+  }
+
+  /** Where what a session's calls bring is counted; undefined where nothing is. */
+  pacedOf(session: Http2Session): PacedConnection | undefined {
+    return this.#paced && this.#of(session)?.paced;
+  }
+
+  #prove(connection: Connection): void {
+    if (connection.isProven) return;
+    connection.isProven = true;
+    this.#throttle?.proved(connection.network);
+  }
+
+  #of(session: Http2Session): Connection | undefined {
     let connection = this.#bySession.get(session);
     if (!connection) {
-      connection = this.#open.get(call.getPeer());
-      if (!connection) return;
-      this.#bySession.set(session, connection);
-      connection.isOfUse = true;
-      this.#throttle?.proved(connection.network);
+      connection = this.#open.get(peerOf(session.socket));
+      if (connection) this.#bySession.set(session, connection);
     }
-    connection.paced?.served(call.request.length + CALL_OVERHEAD);
+    return connection;
   }
 
   /** Cuts the connection of a peer. */
@@ -219,7 +240,7 @@ export class Connections {
       if (left === 0) this.#byNetwork.delete(network);
       else this.#byNetwork.set(network, left);
     });
-    if (!this.#throttle) this.#letIn(socket);
+    if (!this.#throttle) this.#letIn(socket, network);
     else if (!this.#throttle.come(network, socket)) this.#refuse(socket);
   }
 
@@ -229,9 +250,8 @@ export class Connections {
   }
 
   /** False: it is gone already. */
-  #letIn(socket: Socket): boolean {
-    const { remoteAddress } = socket;
-    if (remoteAddress === undefined) {
+  #letIn(socket: Socket, network: string): boolean {
+    if (socket.remoteAddress === undefined) {
       socket.destroy();
       return false;
     }
@@ -240,8 +260,8 @@ export class Connections {
       socket,
       certificate: undefined,
       paced: undefined,
-      network: networkOf(remoteAddress),
-      isOfUse: false,
+      network,
+      isProven: false,
       isAbusive: false,
     };
     this.#open.set(peer, connection);
@@ -249,8 +269,8 @@ export class Connections {
       if (this.#open.get(peer) === connection) this.#open.delete(peer);
       if (this.#open.size === 0) this.#onEmpty?.();
       // Who only looks whether somebody listens says nothing, and costs nothing.
-      const isWasted = connection.isAbusive || (!connection.isOfUse && socket.bytesRead > 0);
-      if (isWasted) this.#throttle?.wasted(connection.network);
+      const isWasted = connection.isAbusive || (!connection.isProven && socket.bytesRead > 0);
+      this.#throttle?.left(connection.network, { isProven: connection.isProven, isWasted });
     });
     if (this.#tls) {
       this.#tls.emit("connection", socket);
@@ -284,12 +304,12 @@ export class Connections {
 
 /** Whether a connection was ended for what it sent, and not by the network, by its client or by this server's end. */
 function isAbuse(error: NodeJS.ErrnoException): boolean {
-  if (error instanceof TooManyResetsError) return true;
+  if (error instanceof AbuseError) return true;
   // With ERR_HTTP2_SESSION_ERROR either side says that it ends the connection of its own accord.
   return error.code !== "ERR_HTTP2_SESSION_ERROR" && (error.code?.startsWith("ERR_HTTP2_") ?? false);
 }
 
 /** As `call.getPeer()` tells it. */
-function peerOf({ remoteAddress, remotePort }: Socket): string {
+function peerOf({ remoteAddress, remotePort }: Pick<Socket, "remoteAddress" | "remotePort">): string {
   return `${remoteAddress}:${remotePort}`;
 }

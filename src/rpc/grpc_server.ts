@@ -1,4 +1,4 @@
-import { Server } from "@grpc/grpc-js";
+import { Server, type ServerInterceptingCall, type ServerInterceptor } from "@grpc/grpc-js";
 import { HealthImplementation } from "grpc-health-check";
 import { PresenceService as PresenceServiceDesc } from "../../gen/presence/v1/presence_service_pb.js";
 import type { Authenticate } from "../service/caller.js";
@@ -7,6 +7,7 @@ import type { Clock } from "../time/clock.js";
 import { CompressedRequests } from "./compressed_requests.js";
 import { Connections, type ListenAddress, type TlsOptions } from "./connections.js";
 import { type HandlersOptions, presenceHandlers, TOO_LARGE } from "./handlers.js";
+import { http2StreamBelow } from "./http2_stream.js";
 import { addReflection } from "./reflection.js";
 import { bytesServiceDefinition } from "./service_definition.js";
 import type { TlsMaterial } from "./tls.js";
@@ -31,10 +32,11 @@ export interface GrpcServerOptions {
   /** Connections from one IP address; 0: any number. Default 0. */
   readonly maxConnectionsPerAddress: number;
   /**
-   * Connections that one address may waste in a second before its new ones wait; 0: any number. Wasted is one that ends
-   * for what it sent, or without a call that was served. Default 5.
+   * How long an address that has wasted a connection waits for its next, in ms, and twice as long each time that it does so
+   * again, up to 16 times; 0: it does not. Wasted is one that ends for what it sent, or without a call that was served.
+   * Default 200.
    */
-  readonly maxWastedConnectionsPerSecond: number;
+  readonly wastedConnectionDelayMs: number;
   /**
    * What a connection may bring beside calls that are served, in bytes a second, and a quarter of that at once; beyond it
    * the connection is not read for a while. 0: no limit. Default 4 MiB.
@@ -66,6 +68,7 @@ export class GrpcServer {
       clock: options.clock,
       timeoutMs: options.requestTimeoutMs,
       maxBytes: options.maxUnfinishedBytes,
+      pacedOf: (session) => this.#connections.pacedOf(session),
       onCut: (method) => options.onCall?.(method, UNFINISHED, options.requestTimeoutMs / 1000),
     });
     const compressed = new CompressedRequests({
@@ -74,7 +77,7 @@ export class GrpcServer {
       onRefused: (method) => options.onCall?.(method, TOO_LARGE, 0),
     });
     this.#server = new Server({
-      interceptors: [this.#unfinished.interceptor, compressed.interceptor],
+      interceptors: [this.#unfinished.interceptor, compressed.interceptor, this.#standardCalls],
       "grpc.max_concurrent_streams": options.maxStreamsPerConnection,
       "grpc.keepalive_time_ms": options.keepaliveMs,
       "grpc.keepalive_timeout_ms": options.keepaliveTimeoutMs,
@@ -86,7 +89,7 @@ export class GrpcServer {
       clock: options.clock,
       maxPerAddress: options.maxConnectionsPerAddress,
       bytesPerSecond: options.maxConnectionBytesPerSecond,
-      wastedPerSecond: options.maxWastedConnectionsPerSecond,
+      wastedDelayMs: options.wastedConnectionDelayMs,
       tls: options.tls,
     });
     this.#server.addService(
@@ -96,6 +99,15 @@ export class GrpcServer {
     this.#health.addToServer(this.#server);
     addReflection(this.#server);
   }
+
+  /** A connection that only asks whether the server is well, or what it offers, is of use too. */
+  readonly #standardCalls: ServerInterceptor = (method, call) => {
+    const stream = method.path.startsWith(`/${PresenceServiceDesc.typeName}/`) ? undefined : http2StreamBelow(call);
+    // A stream that is gone no longer knows.
+    const session = stream?.session;
+    if (session) stream.once("end", () => this.#connections.ofUse(session));
+    return call as ServerInterceptingCall;
+  };
 
   /** How many connections are open. */
   get connections(): number {
@@ -117,7 +129,7 @@ export class GrpcServer {
     return this.#connections.listen(address);
   }
 
-  /** How many connections wait, because their addresses have wasted too many. */
+  /** How many connections wait, because their addresses have wasted others, or have too many of no use. */
   get waitingConnections(): number {
     return this.#connections.waiting;
   }

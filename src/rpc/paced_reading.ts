@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
 import type { Clock, Timer } from "../time/clock.js";
+import { AbuseError } from "./abuse_error.js";
 
 /** How fast connections are read. */
 export interface PacedReadingOptions {
@@ -18,6 +19,13 @@ const MOST_HELD_MS = 1000;
 /** Who was held back is looked at closely for so long, in ms. */
 const SUSPECT_MS = 1000;
 
+/** A connection that has just come is looked at closely for so long, in ms: a flood is to be seen while it is small. */
+const NEW_MS = 100;
+/** This part of the rate, and of what may come at once, may belong to no call: PINGs, SETTINGS, windows. */
+const NO_CALLS_PART = 1 / 8;
+/** Of a call that is refused so much may be under way, headers and a window's worth of data; it is a call's all the same. */
+const CALL_BYTES = 128 * 1024;
+
 /** What is below a socket, and has no public name. `socket.pause()` does nothing once an HTTP/2 session has the socket. */
 interface Handle {
   readStart(): void;
@@ -33,14 +41,29 @@ export class PacedConnection {
   bytesServed = 0;
   /** Bytes that it has brought beyond its rate and the calls that were served. */
   level = 0;
+  /** Bytes of calls, whatever became of them, since it was looked at. */
+  bytesOfCalls = 0;
+  /** Bytes that it has brought beyond what may belong to no call. */
+  noise = 0;
   isHeld = false;
-  suspectUntil = 0;
+  suspectUntil: number;
 
   constructor(
     readonly socket: Socket,
     public lookedAt: number,
   ) {
     this.bytesRead = socket.bytesRead;
+    this.suspectUntil = lookedAt + NEW_MS;
+  }
+
+  /** A call began. */
+  called(): void {
+    this.bytesOfCalls += CALL_BYTES;
+  }
+
+  /** So many bytes of a call have arrived. */
+  heard(bytes: number): void {
+    this.bytesOfCalls += bytes;
   }
 
   /** So many bytes of what it has brought were a call that was served: they do not count. */
@@ -72,6 +95,7 @@ export class PacedReading {
   add(socket: Socket): PacedConnection {
     const connection = new PacedConnection(socket, this.options.clock.now().tick);
     this.#connections.add(connection);
+    this.#suspect(connection);
     this.#timer ??= this.options.clock.setTimer(LOOK_MS, this.#lookAtAll);
     socket.once("close", () => {
       if (connection.isHeld) this.#held--;
@@ -109,15 +133,23 @@ export class PacedReading {
   }
 
   #look(connection: PacedConnection): void {
+    if (connection.socket.destroyed) return;
     const { clock, bytesPerSecond } = this.options;
     const { bytesRead } = connection.socket;
     const now = clock.now().tick;
     const brought = bytesRead - connection.bytesRead - connection.bytesServed;
     const grown = connection.level + brought - ((now - connection.lookedAt) * bytesPerSecond) / 1000;
     connection.level = Math.min(Math.max(0, grown), ((BURST_MS + MOST_HELD_MS) * bytesPerSecond) / 1000);
+    const noise = connection.noise + bytesRead - connection.bytesRead - connection.bytesOfCalls;
+    connection.noise = Math.max(0, noise - (NO_CALLS_PART * (now - connection.lookedAt) * bytesPerSecond) / 1000);
     connection.bytesRead = bytesRead;
     connection.bytesServed = 0;
+    connection.bytesOfCalls = 0;
     connection.lookedAt = now;
+    if (connection.noise > (NO_CALLS_PART * BURST_MS * bytesPerSecond) / 1000) {
+      connection.socket.destroy(new AbuseError("most of what it sent belonged to no call"));
+      return;
+    }
     if (connection.level > (BURST_MS * bytesPerSecond) / 1000) this.#hold(connection);
     else if (connection.isHeld) this.#letGo(connection);
   }
@@ -130,6 +162,10 @@ export class PacedReading {
     if (!connection.isHeld) this.#held++;
     connection.isHeld = true;
     connection.suspectUntil = connection.lookedAt + SUSPECT_MS;
+    this.#suspect(connection);
+  }
+
+  #suspect(connection: PacedConnection): void {
     this.#suspects.add(connection);
     this.#lookAgain();
   }

@@ -1,7 +1,9 @@
 import { constants, type Http2Session, type ServerHttp2Stream } from "node:http2";
 import { type ServerInterceptingCall, type ServerInterceptor, status } from "@grpc/grpc-js";
 import type { Clock, Timer } from "../time/clock.js";
+import { AbuseError } from "./abuse_error.js";
 import { http2StreamBelow } from "./http2_stream.js";
+import type { PacedConnection } from "./paced_reading.js";
 
 /** How much waits for requests that have begun and not ended. */
 export interface UnfinishedRequestsOptions {
@@ -10,6 +12,8 @@ export interface UnfinishedRequestsOptions {
   readonly timeoutMs: number;
   /** Bytes of all unfinished requests together; beyond it the oldest are ended. Default 64 MiB. */
   readonly maxBytes: number;
+  /** Where what a session's calls bring is counted. Absent, or undefined: nobody wants to know. */
+  readonly pacedOf?: (session: Http2Session) => PacedConnection | undefined;
   /** A request of this method was ended before it was whole. */
   readonly onCut: (method: string) => void;
 }
@@ -20,14 +24,6 @@ export interface UnfinishedRequestsOptions {
  */
 const MOST_RESETS = 50;
 const RESETS_MS = 1000;
-
-/** What a connection is ended with on which request after request is reset. */
-export class TooManyResetsError extends Error {
-  constructor() {
-    super(`more than ${MOST_RESETS} requests were reset within ${RESETS_MS} ms before they were whole`);
-    this.name = "TooManyResetsError";
-  }
-}
 
 /** A request that has begun. */
 interface Unfinished {
@@ -85,14 +81,17 @@ export class UnfinishedRequests {
     const request: Unfinished = { since: this.options.clock.now().tick, isEndless, bytes: 0, cut };
     this.#requests.add(request);
     this.#timer ??= this.options.clock.setTimer(this.options.timeoutMs, () => this.#cutLate());
+    // A stream that is gone no longer knows.
+    const { session } = stream;
+    const paced = session && this.options.pacedOf?.(session);
+    paced?.called();
     const onData = ({ length }: Buffer): void => {
+      paced?.heard(length);
       if (!this.#requests.has(request)) return;
       request.bytes += length;
       this.#bytes += length;
       if (this.#bytes > this.options.maxBytes) this.#cutOldest();
     };
-    // A stream that is gone no longer knows.
-    const { session } = stream;
     // The answer may go on for hours: nothing of this is to stay with it.
     const ended = (): void => {
       stream.off("data", onData).off("end", ended).off("close", ended).off("aborted", aborted);
@@ -114,7 +113,9 @@ export class UnfinishedRequests {
       this.#resets.set(session, resets);
     }
     resets.count++;
-    if (resets.count > MOST_RESETS) session.destroy(new TooManyResetsError(), constants.NGHTTP2_ENHANCE_YOUR_CALM);
+    if (resets.count <= MOST_RESETS) return;
+    const why = `more than ${MOST_RESETS} requests were reset within ${RESETS_MS} ms before they were whole`;
+    session.destroy(new AbuseError(why), constants.NGHTTP2_ENHANCE_YOUR_CALM);
   }
 
   #forget(request: Unfinished): void {

@@ -62,7 +62,7 @@ export class Metrics {
     );
     gauge(
       "rollcall_waiting_connections",
-      "Connections that wait because their addresses have wasted too many",
+      "Connections that wait because their addresses wasted others or have too many of no use",
       () => grpc.waitingConnections,
     );
     gauge("rollcall_channels", "Channels that use memory", () => engine.stats().channels);

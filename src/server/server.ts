@@ -133,7 +133,7 @@ export async function startServer(
     maxRequestBytes: settings.maxRequestBytes,
     maxBatchBytes: settings.maxBatchBytes,
     maxConnectionsPerAddress: settings.maxConnectionsPerAddress,
-    maxWastedConnectionsPerSecond: settings.maxWastedConnectionsPerSecond,
+    wastedConnectionDelayMs: settings.wastedConnectionDelay,
     maxConnectionBytesPerSecond: settings.maxConnectionBytesPerSecond,
     maxStreamsPerConnection: settings.maxStreamsPerConnection,
     requestTimeoutMs: settings.requestTimeout,

@@ -39,8 +39,8 @@ export interface ServerSettings extends SecuritySettings, CallRateSettings {
   readonly maxSessionsPerUser: number;
   /** 0: any number. */
   readonly maxConnectionsPerAddress: number;
-  /** A second and address; 0: any number. */
-  readonly maxWastedConnectionsPerSecond: number;
+  /** 0: nobody waits. */
+  readonly wastedConnectionDelay: number;
   /** Bytes a second beside those of calls that are served; 0: as fast as they come. */
   readonly maxConnectionBytesPerSecond: number;
   readonly maxStreamsPerConnection: number;
@@ -232,13 +232,13 @@ export const SETTINGS: Readonly<Record<keyof ServerSettings, Setting>> = {
     default: "0",
     help: "connections from one IP address; 0: any number, as behind a proxy or NAT",
   },
-  maxWastedConnectionsPerSecond: {
-    flag: "max-wasted-connections-per-second",
-    kind: "count",
+  wastedConnectionDelay: {
+    flag: "wasted-connection-delay",
+    kind: "duration",
     min: 0,
-    max: 1_000_000,
-    default: "5",
-    help: "from one IP address, cut or over with no call served, before its next ones wait; 0: any number",
+    max: MINUTE,
+    default: "200ms",
+    help: "an IP address's wait after a connection that was cut or served no call; 0: none",
   },
   maxConnectionBytesPerSecond: {
     flag: "max-connection-bytes-per-second",

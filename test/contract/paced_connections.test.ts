@@ -5,6 +5,7 @@ import path from "node:path";
 import { credentials } from "@grpc/grpc-js";
 import type { RollcallServer } from "../../src/server/server.js";
 import type { ServerSettings } from "../../src/server/settings.js";
+import { callHeaders, FLAG, FRAME, frame, headerBlock, RawConnection } from "../hostile/raw_connection.js";
 import { connect, message } from "../support/calls.js";
 import { makeAuthority } from "../support/certificates.js";
 import { gauge } from "../support/gauge.js";
@@ -13,6 +14,9 @@ import { startTestServer } from "../support/server.js";
 
 const room = message("room");
 const KIB = 1024;
+type Set = (value: string) => Promise<unknown>;
+const fields = Object.fromEntries(Array.from({ length: 1000 }, (_, i) => [`x-${i}`, "v"]));
+const tooManyFields = Buffer.concat([callHeaders("GetState"), headerBlock(fields)]);
 
 /** How fast a connection is read, over real sockets; time goes on as the test says (S21). */
 describe("bytes per connection", () => {
@@ -124,6 +128,56 @@ describe("bytes per connection", () => {
     while ((await count("connections")) !== 0) await new Promise(setImmediate);
     assert.equal(await count("held_connections"), 0);
   });
+
+  for (const [what, noise] of [
+    [
+      "calls that HTTP/2 refuses",
+      (i: number) => frame(FRAME.HEADERS, FLAG.END_HEADERS | FLAG.END_STREAM, i * 2 + 1, tooManyFields),
+    ],
+    [
+      "no calls at all",
+      () =>
+        Buffer.concat(Array.from({ length: 500 }, () => frame(FRAME.WINDOW_UPDATE, 0, 0, Buffer.from([0, 0, 0, 1])))),
+    ],
+  ] as const)
+    it(`one that brings mostly ${what} is cut`, async () => {
+      await start({ maxConnectionBytesPerSecond: 1000 * KIB });
+      const honest = await enter("honest");
+      const flooder = await RawConnection.open(server.address);
+      channels.push({ close: () => flooder.destroy() });
+      flooder.greet();
+      for (let i = 0; i < 20; i++) flooder.send(noise(i));
+      let isCut = false;
+      flooder.closed().then(() => {
+        isCut = true;
+      });
+      while (!isCut) {
+        clock.advance(1);
+        await honest("here");
+      }
+    });
+
+  for (const [what, calls] of [
+    ["many", async (set: Set) => void (await Promise.all(Array.from({ length: 2000 }, () => set("x"))))],
+    ["large", (_: Set, batch: () => Promise<unknown>) => batch()],
+    ["too large", (set: Set) => assert.rejects(set("x".repeat(3_000_000)), /RESOURCE_EXHAUSTED/)],
+  ] as const)
+    it(`one whose calls are ${what} is not`, async () => {
+      await start({ maxConnectionBytesPerSecond: 1000 * KIB, metrics: { host: "127.0.0.1", port: 0 } });
+      const { client, channel } = connect(server.address, "backend");
+      channels.push(channel);
+      const set = (value: string) => client.setState({ channel: room, states: { value } });
+      const user = (i: number) => ({
+        channel: room,
+        userId: `user ${i}`,
+        states: { a: "x".repeat(4000), b: "x".repeat(4000) },
+      });
+      await set("here");
+      await calls(set, () => client.batchSetState({ requests: Array.from({ length: 100 }, (_, i) => user(i)) }));
+      clock.advance(100);
+      await new Promise(setImmediate);
+      assert.equal(await gauge(server.metricsAddress, "rollcall_connections"), 1);
+    });
 
   for (const [what, settings] of [
     ["with the limit off", { maxConnectionBytesPerSecond: 0 }],

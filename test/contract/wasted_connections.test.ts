@@ -192,8 +192,29 @@ describe("wasted connections", () => {
     assert.equal(await count("waiting"), 0);
   });
 
+  it("one that only asked whether the server is well is none", async () => {
+    await start();
+    const [host, port] = server.address.split(":") as [string, string];
+    for (let i = 0; i < 20; i++) {
+      const session = startSession(`http://${host}:${port}`);
+      const call = session.request({
+        ":method": "POST",
+        ":path": "/grpc.health.v1.Health/Check",
+        "content-type": "application/grpc",
+        te: "trailers",
+      });
+      call.end(Buffer.alloc(5));
+      call.resume();
+      await once(call, "end");
+      session.destroy();
+      await until(async () => (await count("")) === 0);
+    }
+    assert.equal(await count("waiting"), 0);
+    await enter("at once")("at once");
+  });
+
   it("with the limit off nobody waits", async () => {
-    await start({ maxWastedConnectionsPerSecond: 0 });
+    await start({ wastedConnectionDelay: 0 });
     await waste(() => isCut(NO_HTTP2));
     await waste(() => isCut(NO_HTTP2));
     await enter("at once")("at once");

@@ -2,7 +2,16 @@ import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 
 /** The frames of HTTP/2 that attacks are made of (RFC 9113, 6). */
-export const FRAME = { DATA: 0, HEADERS: 1, RST_STREAM: 3, SETTINGS: 4, PING: 6, GOAWAY: 7, CONTINUATION: 9 } as const;
+export const FRAME = {
+  DATA: 0,
+  HEADERS: 1,
+  RST_STREAM: 3,
+  SETTINGS: 4,
+  PING: 6,
+  GOAWAY: 7,
+  WINDOW_UPDATE: 8,
+  CONTINUATION: 9,
+} as const;
 
 /** Their flags. */
 export const FLAG = { ACK: 1, END_STREAM: 1, END_HEADERS: 4 } as const;

@@ -51,7 +51,7 @@ describe("requests that are reset before they are whole (S21)", () => {
       clock,
       maxPerAddress: 0,
       bytesPerSecond: 0,
-      wastedPerSecond: 1,
+      wastedDelayMs: 1000,
       tls: undefined,
     });
     alsoClose = () => {

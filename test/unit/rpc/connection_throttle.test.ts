@@ -15,89 +15,150 @@ describe("rpc: connections of an address that wastes them (S21)", () => {
     clock = new ManualClock();
     inside = [];
     gone = new Set();
-    throttle = new ConnectionThrottle({ clock, perSecond: 10 }, (one) => {
+    throttle = new ConnectionThrottle({ clock, delayMs: 100 }, (one) => {
       if (gone.has(one)) return false;
       inside.push(one);
       return true;
     });
   });
 
-  const waste = (count: number) => {
-    for (let i = 0; i < count; i++) throttle.wasted(MALLORY);
+  const names = (count: number) => Array.from({ length: count }, (_, i) => `${i}`);
+  const come = (...all: string[]) => {
+    for (const name of all) assert.equal(throttle.come(MALLORY, name), true);
   };
-  const come = (...names: string[]) => {
-    for (const name of names) assert.equal(throttle.come(MALLORY, name), true);
+  /** One that is in leaves, and was of no use. */
+  const waste = () => throttle.left(MALLORY, { isProven: false, isWasted: true });
+  const leave = () => throttle.left(MALLORY, { isProven: false, isWasted: false });
+  const comeAndWaste = () => {
+    come("wasted");
+    waste();
+    inside = [];
   };
 
-  it("lets everybody in at once, however many, while none is wasted", () => {
-    const names = Array.from({ length: 5000 }, (_, i) => `${i}`);
-    come(...names);
-    assert.deepEqual(inside, names);
-    assert.equal(clock.pending, 0, "and keeps nothing of it");
+  it("lets everybody in at once while none is wasted, and keeps nothing of those who are of use", () => {
+    for (const name of names(5000)) {
+      come(name);
+      throttle.proved(MALLORY);
+    }
+    assert.deepEqual(inside, names(5000));
+    assert.equal(clock.pending, 0);
+    assert.equal(throttle.size, 0);
   });
 
-  it("lets the next ones of an address that wasted one wait for their turn", () => {
-    come("a");
+  it("lets the next ones of an address that wasted one wait, and come one by one", () => {
+    comeAndWaste();
+    come("a", "b", "c");
+    assert.deepEqual(inside, []);
+    assert.equal(throttle.waiting, 3);
+    clock.advance(99);
+    assert.deepEqual(inside, []);
+    clock.advance(1);
     assert.deepEqual(inside, ["a"]);
-    waste(1);
-    come("b", "c");
-    assert.deepEqual(inside, ["a"]);
-    assert.equal(throttle.waiting, 2);
     clock.advance(99);
     assert.deepEqual(inside, ["a"]);
     clock.advance(1);
     assert.deepEqual(inside, ["a", "b"]);
-    assert.equal(throttle.waiting, 1);
     clock.advance(100);
     assert.deepEqual(inside, ["a", "b", "c"]);
     assert.equal(throttle.waiting, 0);
   });
 
-  it("lets those who waste one after the other in no faster than that", () => {
-    waste(1);
-    come(...Array.from({ length: 100 }, (_, i) => `${i}`));
-    for (let ms = 0; ms < 2000; ms += 10) {
+  it("lets those who waste one after the other wait twice as long each time, up to 16 times", () => {
+    comeAndWaste();
+    come(...names(9));
+    const came: number[] = [];
+    for (let ms = 1; ms <= 8000 && came.length < 8; ms++) {
       const before = inside.length;
-      clock.advance(10);
-      waste(inside.length - before);
+      clock.advance(1);
+      if (inside.length === before) continue;
+      came.push(ms);
+      waste();
     }
-    assert.equal(inside.length, 20);
-    assert.equal(throttle.waiting, 80);
+    assert.deepEqual(came, [100, 300, 700, 1500, 3100, 4700, 6300, 7900]);
+  });
+
+  it("takes those that were under way together for one offence", () => {
+    come("a", "b", "c", "d");
+    for (let i = 0; i < 4; i++) waste();
+    come("e");
+    clock.advance(100);
+    assert.deepEqual(inside, ["a", "b", "c", "d", "e"]);
+  });
+
+  it("forgives who was of no harm for as long as it had to wait, and keeps nothing of it", () => {
+    comeAndWaste();
+    clock.advance(100);
+    comeAndWaste();
+    clock.advance(199);
+    come("a");
+    assert.deepEqual(inside, [], "twice as long, for it was at it again");
+    clock.advance(1);
+    assert.deepEqual(inside, ["a"]);
+    leave();
+    clock.advance(200);
+    assert.equal(throttle.size, 0);
+    assert.equal(clock.pending, 0);
+    comeAndWaste();
+    come("b");
+    clock.advance(100);
+    assert.deepEqual(inside, ["b"]);
   });
 
   it("does not hold up another address", () => {
-    waste(100);
+    comeAndWaste();
     come("a");
     assert.equal(throttle.come(ANNA, "anna"), true);
     assert.deepEqual(inside, ["anna"]);
   });
 
-  it("forgives: what is wasted at the same time does not add up", () => {
-    waste(1000);
-    come("a");
-    clock.advance(100);
-    assert.deepEqual(inside, ["a"]);
-  });
-
   it("goes on at once when one turns out to be of use", () => {
-    waste(1);
+    comeAndWaste();
     come("a", "b", "c", "d");
     clock.advance(100);
     assert.deepEqual(inside, ["a"]);
     throttle.proved(MALLORY);
     throttle.proved(MALLORY);
     assert.deepEqual(inside, ["a", "b", "c"]);
+    throttle.come(ANNA, "anna");
     throttle.proved(ANNA);
-    assert.deepEqual(inside, ["a", "b", "c"], "another's use is none of theirs");
+    assert.deepEqual(inside, ["a", "b", "c", "anna"], "another's use is none of theirs");
     throttle.proved(MALLORY);
-    throttle.proved(MALLORY);
-    assert.deepEqual(inside, ["a", "b", "c", "d"]);
+    assert.deepEqual(inside, ["a", "b", "c", "anna", "d"]);
     assert.equal(throttle.waiting, 0);
-    assert.equal(clock.pending, 1, "what is wasted has a timer, and who waits has none any more");
+  });
+
+  it("lets an address have 256 of no use, and then one more every 10 ms", () => {
+    come(...names(260));
+    assert.equal(inside.length, 256);
+    clock.advance(9);
+    assert.equal(inside.length, 256);
+    clock.advance(1);
+    assert.equal(inside.length, 257);
+    clock.advance(10);
+    assert.equal(inside.length, 258);
+    throttle.proved(MALLORY);
+    throttle.proved(MALLORY);
+    assert.equal(inside.length, 260);
+    assert.equal(throttle.waiting, 0);
+    leave();
+    clock.advance(100);
+    come("room again");
+    assert.equal(inside.length, 260, "257 are left");
+    for (let i = 0; i < 257; i++) leave();
+    clock.advance(10);
+    assert.equal(inside.length, 261);
+  });
+
+  it("lets thousands of one address in as fast as they prove to be of use", () => {
+    come(...names(5000));
+    for (let i = 0; i < 5000; i++) throttle.proved(MALLORY);
+    assert.equal(inside.length, 5000);
+    assert.equal(throttle.size, 0);
+    assert.equal(clock.pending, 0);
   });
 
   it("passes over who is gone when its turn comes", () => {
-    waste(1);
+    comeAndWaste();
     come("a", "b", "c", "d");
     gone = new Set(["a", "b"]);
     clock.advance(100);
@@ -110,7 +171,7 @@ describe("rpc: connections of an address that wastes them (S21)", () => {
   });
 
   it("keeps the order of coming, for who comes while others wait as well", () => {
-    waste(1);
+    comeAndWaste();
     come("a", "b");
     clock.advance(150);
     come("c");
@@ -118,30 +179,27 @@ describe("rpc: connections of an address that wastes them (S21)", () => {
     assert.deepEqual(inside, ["a", "b", "c"]);
   });
 
-  it("lets no more than 1,000 wait, and says so", () => {
-    waste(1);
-    come(...Array.from({ length: 1000 }, (_, i) => `${i}`));
+  it("lets no more than 10,000 wait, and says so", () => {
+    comeAndWaste();
+    come(...names(10_000));
     assert.equal(throttle.come(MALLORY, "one too many"), false);
     assert.equal(throttle.come(ANNA, "anna"), true, "who need not wait is let in all the same");
     clock.advance(100);
     come("there is room again");
-    assert.equal(throttle.waiting, 1000);
+    assert.equal(throttle.waiting, 10_000);
   });
 
-  it("keeps nothing of an address once it is forgiven", () => {
-    waste(1);
-    come("a", "b");
-    clock.advance(10_000);
-    assert.deepEqual(inside, ["a", "b"]);
-    assert.equal(clock.pending, 0);
-  });
-
-  it("lets nobody in any more once it is cleared, and says who waited", () => {
-    waste(1);
-    come("a", "b");
-    assert.deepEqual(throttle.clear(), ["a", "b"]);
+  it("lets nobody in any more once it is closed, says who waited, and keeps nothing of who leaves later", () => {
+    come("a");
+    comeAndWaste();
+    come("b", "c");
+    assert.deepEqual(throttle.close(), ["b", "c"]);
+    waste();
+    assert.equal(throttle.come(MALLORY, "d"), false);
     clock.advance(10_000);
     assert.deepEqual(inside, []);
     assert.equal(throttle.waiting, 0);
+    assert.equal(throttle.size, 0);
+    assert.equal(clock.pending, 0);
   });
 });

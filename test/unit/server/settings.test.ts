@@ -65,7 +65,7 @@ describe("server: settings", () => {
       maxChannelsPerUser: 100,
       maxSessionsPerUser: 32,
       maxConnectionsPerAddress: 0,
-      maxWastedConnectionsPerSecond: 5,
+      wastedConnectionDelay: 200,
       maxConnectionBytesPerSecond: 4_194_304,
       maxStreamsPerConnection: 2000,
       requestTimeout: 10_000,
