@@ -39,7 +39,7 @@ export interface GrpcServerOptions {
   readonly wastedConnectionDelayMs: number;
   /**
    * What a connection may bring beside calls that are served, in bytes a second, and a quarter of that at once; beyond it
-   * the connection is not read for a while. 0: no limit. Default 4 MiB.
+   * the connection is not read for a while, and is cut if most of it belongs to no call. 0: no limit. Default 4 MiB.
    */
   readonly maxConnectionBytesPerSecond: number;
   /** Calls and streams open at once on one connection. Default 2000. */

@@ -5,7 +5,10 @@ import { AbuseError } from "./abuse_error.js";
 /** How fast connections are read. */
 export interface PacedReadingOptions {
   readonly clock: Clock;
-  /** Bytes a second that each may bring beside those of calls that are served, and a quarter of that at once. More than 0. */
+  /**
+   * Bytes a second that each may bring beside those of calls that are served, and a quarter of that at once. More than 0.
+   * A connection of which more than an eighth of it belongs to no call is cut.
+   */
   readonly bytesPerSecond: number;
 }
 
@@ -23,6 +26,8 @@ const SUSPECT_MS = 1000;
 const NEW_MS = 100;
 /** This part of the rate, and of what may come at once, may belong to no call: PINGs, SETTINGS, windows. */
 const NO_CALLS_PART = 1 / 8;
+/** At once so much of it may come at any rate, in bytes: whoever greets and sets up windows is no flood. */
+const LEAST_NO_CALLS = 64 * 1024;
 /** Of a call that is refused so much may be under way, headers and a window's worth of data; it is a call's all the same. */
 const CALL_BYTES = 128 * 1024;
 
@@ -146,7 +151,7 @@ export class PacedReading {
     connection.bytesServed = 0;
     connection.bytesOfCalls = 0;
     connection.lookedAt = now;
-    if (connection.noise > (NO_CALLS_PART * BURST_MS * bytesPerSecond) / 1000) {
+    if (connection.noise > Math.max(LEAST_NO_CALLS, (NO_CALLS_PART * BURST_MS * bytesPerSecond) / 1000)) {
       connection.socket.destroy(new AbuseError("most of what it sent belonged to no call"));
       return;
     }

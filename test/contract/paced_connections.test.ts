@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { connect as connectSocket } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { credentials } from "@grpc/grpc-js";
 import type { RollcallServer } from "../../src/server/server.js";
 import type { ServerSettings } from "../../src/server/settings.js";
-import { callHeaders, FLAG, FRAME, frame, headerBlock, RawConnection } from "../hostile/raw_connection.js";
+import { callHeaders, FLAG, FRAME, frame, headerBlock, PREFACE, RawConnection } from "../hostile/raw_connection.js";
 import { connect, message } from "../support/calls.js";
 import { makeAuthority } from "../support/certificates.js";
 import { gauge } from "../support/gauge.js";
@@ -156,6 +158,20 @@ describe("bytes per connection", () => {
         await honest("here");
       }
     });
+
+  it("none is cut for its greeting, however low the rate", async () => {
+    await start({ maxConnectionBytesPerSecond: 1, metrics: { host: "127.0.0.1", port: 0 } });
+    const greets = connectSocket(Number(server.address.split(":")[1]), "127.0.0.1");
+    channels.push({ close: () => greets.destroy() });
+    greets.write(Buffer.concat([PREFACE, frame(FRAME.SETTINGS, 0, 0)]));
+    const ping = frame(FRAME.PING, 0, 0, Buffer.from("answered"));
+    greets.write(ping);
+    let read = "";
+    while (!read.includes("answered")) read += String((await once(greets, "data"))[0]);
+    clock.advance(10);
+    await new Promise(setImmediate);
+    assert.equal(await gauge(server.metricsAddress, "rollcall_connections"), 1);
+  });
 
   for (const [what, calls] of [
     ["many", async (set: Set) => void (await Promise.all(Array.from({ length: 2000 }, () => set("x"))))],
