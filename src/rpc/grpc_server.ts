@@ -124,14 +124,14 @@ export class GrpcServer {
     return this.#connections.held;
   }
 
-  /** Starts to listen; resolves with the address as it turned out. */
-  listen(address: ListenAddress): Promise<ListenAddress> {
-    return this.#connections.listen(address);
-  }
-
   /** How many connections wait, because their addresses have wasted others, or have too many of no use. */
   get waitingConnections(): number {
     return this.#connections.waiting;
+  }
+
+  /** Starts to listen; resolves with the address as it turned out. */
+  listen(address: ListenAddress): Promise<ListenAddress> {
+    return this.#connections.listen(address);
   }
 
   /** Shows another certificate to new connections; throws if it is no good, and then the old one stays. */

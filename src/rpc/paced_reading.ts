@@ -142,11 +142,12 @@ export class PacedReading {
     const { clock, bytesPerSecond } = this.options;
     const { bytesRead } = connection.socket;
     const now = clock.now().tick;
-    const brought = bytesRead - connection.bytesRead - connection.bytesServed;
-    const grown = connection.level + brought - ((now - connection.lookedAt) * bytesPerSecond) / 1000;
+    const brought = bytesRead - connection.bytesRead;
+    const allowed = ((now - connection.lookedAt) * bytesPerSecond) / 1000;
+    const grown = connection.level + brought - connection.bytesServed - allowed;
     connection.level = Math.min(Math.max(0, grown), ((BURST_MS + MOST_HELD_MS) * bytesPerSecond) / 1000);
-    const noise = connection.noise + bytesRead - connection.bytesRead - connection.bytesOfCalls;
-    connection.noise = Math.max(0, noise - (NO_CALLS_PART * (now - connection.lookedAt) * bytesPerSecond) / 1000);
+    const noise = connection.noise + brought - connection.bytesOfCalls - NO_CALLS_PART * allowed;
+    connection.noise = Math.max(0, noise);
     connection.bytesRead = bytesRead;
     connection.bytesServed = 0;
     connection.bytesOfCalls = 0;

@@ -5,7 +5,7 @@ import { once } from "node:events";
 import type { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
-import { createPresenceClient } from "../../src/client/index.js";
+import { createPresenceClient, type PresenceEvent } from "../../src/client/index.js";
 import type { RollcallServer } from "../../src/server/server.js";
 import { startTestServer } from "../support/server.js";
 
@@ -136,18 +136,21 @@ describe("the command line, as processes", function () {
     await using presence = createPresenceClient({ address: server.address, userId: "tony" });
     const channel = presence.channel("piped");
     const tony = channel.subscribe()[Symbol.asyncIterator]();
-    const hears = async (kind: string) => {
-      while ((await tony.next()).value?.kind !== kind);
+    const hears = async (isIt: (event: PresenceEvent) => boolean) => {
+      for (;;) {
+        const { value } = await tony.next();
+        assert.ok(value, "his stream ended");
+        if (isIt(value)) return;
+      }
     };
     // He is there before it can find out, and knows of anna: what he then does, or lines that were still to be written, tell it.
-    await hears("snapshot");
+    await hears(({ kind }) => kind === "snapshot");
     await screen.until(/tony /);
     watch.stdout.destroy();
     const closed = once(watch, "close");
     const err = text(watch.stderr);
     await channel.setState({ Mic: "True" });
-    // There is nobody but anna who could.
-    await hears("leave");
+    await hears((event) => event.kind === "leave" && event.userId === "anna");
     assert.deepEqual([await closed, await err], [[0, null], ""]);
   });
 
