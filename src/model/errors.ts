@@ -28,6 +28,8 @@ export const REASONS = [
   "SUBSCRIBER_TOO_SLOW",
   "INTERNAL",
   "TOO_MANY_SESSIONS",
+  "QUOTA_EXCEEDED",
+  "SERVER_OVERLOADED",
 ] as const;
 
 /** One of the reasons that the contract names. */

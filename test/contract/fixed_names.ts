@@ -41,6 +41,7 @@ export const MESSAGES: Readonly<Record<string, readonly string[]>> = {
     "8 leave_on_cancel: optional bool",
     "9 session_id: string",
     "10 resume_from: Position",
+    `12 heartbeat_interval: ${DURATION}`,
   ],
   SubscribePresenceResponse: ["1 events: repeated PresenceEvent"],
   PresenceEvent: [
@@ -57,7 +58,13 @@ export const MESSAGES: Readonly<Record<string, readonly string[]>> = {
     "16 remote_state_changed: RemoteStateChanged",
     "17 out_of_service: OutOfService",
   ],
-  Subscribed: ["1 session_id: string", `2 presence_timeout: ${DURATION}`, "3 resumed: bool", "4 occupancy: uint32"],
+  Subscribed: [
+    "1 session_id: string",
+    `2 presence_timeout: ${DURATION}`,
+    "3 resumed: bool",
+    "4 occupancy: uint32",
+    `5 heartbeat_interval: ${DURATION}`,
+  ],
   Snapshot: ["1 users: repeated UserState", "2 last: bool", "3 occupancy: uint32"],
   Interval: [
     "1 joined: repeated string",
