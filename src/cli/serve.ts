@@ -42,6 +42,7 @@ function toOption(key: string, setting: Setting): Option {
   option.env(environmentName(setting));
   if (setting.default !== undefined) option.default(parseSetting(setting, setting.default), setting.default);
   if (setting.kind === "switch") option.preset("true");
+  if (setting.deprecated) option.hideHelp();
   return option.argParser((text: string, before: unknown) => {
     try {
       const value = parseSetting(setting, text);

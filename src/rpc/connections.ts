@@ -4,9 +4,7 @@ import type { TLSSocket, Server as TlsServer } from "node:tls";
 import { type Server, ServerCredentials } from "@grpc/grpc-js";
 import type { ClientCertificate } from "../service/caller.js";
 import type { Clock } from "../time/clock.js";
-import { AbuseError } from "./abuse_error.js";
 import { networkOf } from "./client_network.js";
-import { ConnectionThrottle } from "./connection_throttle.js";
 import { type AnyCall, http2StreamOf } from "./http2_stream.js";
 import { type PacedConnection, PacedReading } from "./paced_reading.js";
 import { certificateOf, createTlsServer, renewTls, type TlsMaterial } from "./tls.js";
@@ -38,8 +36,6 @@ export interface ConnectionsOptions {
    * fast as it can be.
    */
   readonly bytesPerSecond: number;
-  /** How long an address that has wasted a connection waits for its next, in ms; 0: it does not. */
-  readonly wastedDelayMs: number;
   /** How they are encrypted; undefined: they are plain text. */
   readonly tls: TlsOptions | undefined;
 }
@@ -57,12 +53,6 @@ interface Connection {
   certificate: ClientCertificate | undefined;
   /** Undefined: it is read as fast as it can be. */
   paced: PacedConnection | undefined;
-  /** Where it comes from, as connections are counted. */
-  readonly network: string;
-  /** A call over it was served. */
-  isProven: boolean;
-  /** It was ended for what it sent. */
-  isAbusive: boolean;
 }
 
 /**
@@ -78,14 +68,12 @@ export class Connections {
   /** Undefined: connections are plain text. */
   readonly #tls: TlsServer | undefined;
   readonly #injector: ConnectionInjector;
-  /** How many there are from each network that has any, those that wait among them. */
+  /** Number of connections from each network that has any. */
   readonly #byNetwork = new Map<string, number>();
   readonly #paced: PacedReading | undefined;
   /** By HTTP/2 session: to find a call's connection by its peer costs several times as much. */
   readonly #bySession = new WeakMap<Http2Session, Connection>();
   readonly #settingUp: Turnstile<Socket>;
-  /** Undefined: addresses may waste as many connections as they like. */
-  readonly #throttle: ConnectionThrottle<Socket> | undefined;
   #refused = 0;
   #onEmpty: (() => void) | undefined;
 
@@ -93,12 +81,8 @@ export class Connections {
     server: Server,
     private readonly options: ConnectionsOptions,
   ) {
-    const { clock, tls, bytesPerSecond, wastedDelayMs } = options;
+    const { clock, tls, bytesPerSecond } = options;
     this.#paced = bytesPerSecond > 0 ? new PacedReading({ clock, bytesPerSecond }) : undefined;
-    this.#throttle =
-      wastedDelayMs > 0
-        ? new ConnectionThrottle({ clock, delayMs: wastedDelayMs }, (socket, network) => this.#letIn(socket, network))
-        : undefined;
     // Encrypted or not is settled here: what is injected are HTTP/2 connections.
     this.#injector = server.createConnectionInjector(ServerCredentials.createInsecure());
     this.#settingUp = new Turnstile(SET_UP_PER_TURN, (socket) => this.#come(socket));
@@ -116,7 +100,7 @@ export class Connections {
     return this.#open.size;
   }
 
-  /** How many connections were closed at once because their address had too many, or too many waited. */
+  /** Number of connections closed since the start because their address already had `maxPerAddress`. */
   get refused(): number {
     return this.#refused;
   }
@@ -124,11 +108,6 @@ export class Connections {
   /** How many connections are not read just now, because they have brought too much. */
   get held(): number {
     return this.#paced?.held ?? 0;
-  }
-
-  /** How many connections wait, because their addresses have wasted others, or have too many of no use. */
-  get waiting(): number {
-    return this.#throttle?.waiting ?? 0;
   }
 
   /** Starts to listen; resolves with the address as it turned out. Rejects as `net.Server` does (EADDRINUSE…). */
@@ -147,7 +126,6 @@ export class Connections {
   stopListening(): void {
     this.#listener.close();
     for (const socket of this.#settingUp.clear()) socket.destroy();
-    for (const socket of this.#throttle?.close() ?? []) socket.destroy();
   }
 
   /** Shows another certificate to new connections; throws if it is no good, and then the old one stays. */
@@ -166,30 +144,15 @@ export class Connections {
     return socket !== undefined && !socket.destroyed && !socket.readableEnded;
   }
 
-  /** A call was served: its connection is of use, and what the call brought does not count against its pace. */
+  /** A call was served: its bytes do not count against the pace of its connection. */
   served(call: AnyCall): void {
     const session = http2StreamOf(call)?.session;
-    const connection = session && this.#of(session);
-    if (!connection) return;
-    this.#prove(connection);
-    connection.paced?.served(call.request.length + CALL_OVERHEAD);
-  }
-
-  /** A session's connection is of use, though no call of PresenceService was served over it yet. */
-  ofUse(session: Http2Session): void {
-    const connection = this.#of(session);
-    if (connection) this.#prove(connection);
+    if (session) this.pacedOf(session)?.served(call.request.length + CALL_OVERHEAD);
   }
 
   /** Where what a session's calls bring is counted; undefined where nothing is. */
   pacedOf(session: Http2Session): PacedConnection | undefined {
     return this.#paced && this.#of(session)?.paced;
-  }
-
-  #prove(connection: Connection): void {
-    if (connection.isProven) return;
-    connection.isProven = true;
-    this.#throttle?.proved(connection.network);
   }
 
   #of(session: Http2Session): Connection | undefined {
@@ -231,7 +194,8 @@ export class Connections {
     const count = this.#byNetwork.get(network) ?? 0;
     const { maxPerAddress } = this.options;
     if (maxPerAddress > 0 && count >= maxPerAddress) {
-      this.#refuse(socket);
+      this.#refused++;
+      socket.destroy();
       return;
     }
     this.#byNetwork.set(network, count + 1);
@@ -240,37 +204,16 @@ export class Connections {
       if (left === 0) this.#byNetwork.delete(network);
       else this.#byNetwork.set(network, left);
     });
-    if (!this.#throttle) this.#letIn(socket, network);
-    else if (!this.#throttle.come(network, socket)) this.#refuse(socket);
+    this.#letIn(socket);
   }
 
-  #refuse(socket: Socket): void {
-    this.#refused++;
-    socket.destroy();
-  }
-
-  /** False: it is gone already. */
-  #letIn(socket: Socket, network: string): boolean {
-    if (socket.remoteAddress === undefined) {
-      socket.destroy();
-      return false;
-    }
+  #letIn(socket: Socket): void {
     const peer = peerOf(socket);
-    const connection: Connection = {
-      socket,
-      certificate: undefined,
-      paced: undefined,
-      network,
-      isProven: false,
-      isAbusive: false,
-    };
+    const connection: Connection = { socket, certificate: undefined, paced: undefined };
     this.#open.set(peer, connection);
     socket.once("close", () => {
       if (this.#open.get(peer) === connection) this.#open.delete(peer);
       if (this.#open.size === 0) this.#onEmpty?.();
-      // Who only looks whether somebody listens says nothing, and costs nothing.
-      const isWasted = connection.isAbusive || (!connection.isProven && socket.bytesRead > 0);
-      this.#throttle?.left(connection.network, { isProven: connection.isProven, isWasted });
     });
     if (this.#tls) {
       this.#tls.emit("connection", socket);
@@ -278,7 +221,6 @@ export class Connections {
       this.#serve(connection);
       socket.resume();
     }
-    return true;
   }
 
   #secured(socket: TLSSocket): void {
@@ -294,19 +236,9 @@ export class Connections {
 
   #serve(connection: Connection): void {
     const { socket } = connection;
-    socket.on("error", (error) => {
-      if (isAbuse(error)) connection.isAbusive = true;
-    });
     connection.paced = this.#paced?.add(socket);
     this.#injector.injectConnection(socket);
   }
-}
-
-/** Whether a connection was ended for what it sent, and not by the network, by its client or by this server's end. */
-function isAbuse(error: NodeJS.ErrnoException): boolean {
-  if (error instanceof AbuseError) return true;
-  // With ERR_HTTP2_SESSION_ERROR either side says that it ends the connection of its own accord.
-  return error.code !== "ERR_HTTP2_SESSION_ERROR" && (error.code?.startsWith("ERR_HTTP2_") ?? false);
 }
 
 /** As `call.getPeer()` tells it. */

@@ -1,4 +1,4 @@
-import { Server, type ServerInterceptingCall, type ServerInterceptor } from "@grpc/grpc-js";
+import { Server } from "@grpc/grpc-js";
 import { HealthImplementation } from "grpc-health-check";
 import { PresenceService as PresenceServiceDesc } from "../../gen/presence/v1/presence_service_pb.js";
 import type { Authenticate } from "../service/caller.js";
@@ -7,7 +7,6 @@ import type { Clock } from "../time/clock.js";
 import { CompressedRequests } from "./compressed_requests.js";
 import { Connections, type ListenAddress, type TlsOptions } from "./connections.js";
 import { type HandlersOptions, presenceHandlers, TOO_LARGE } from "./handlers.js";
-import { http2StreamBelow } from "./http2_stream.js";
 import { addReflection } from "./reflection.js";
 import { bytesServiceDefinition } from "./service_definition.js";
 import type { TlsMaterial } from "./tls.js";
@@ -31,12 +30,6 @@ export interface GrpcServerOptions {
   readonly maxBatchBytes: number;
   /** Connections from one IP address; 0: any number. Default 0. */
   readonly maxConnectionsPerAddress: number;
-  /**
-   * How long an address that has wasted a connection waits for its next, in ms, and twice as long each time that it does so
-   * again, up to 16 times; 0: it does not. Wasted is one that ends for what it sent, or without a call that was served.
-   * Default 200.
-   */
-  readonly wastedConnectionDelayMs: number;
   /**
    * What a connection may bring beside calls that are served, in bytes a second, and a quarter of that at once; beyond it
    * the connection is not read for a while, and is cut if most of it belongs to no call. 0: no limit. Default 4 MiB.
@@ -77,7 +70,7 @@ export class GrpcServer {
       onRefused: (method) => options.onCall?.(method, TOO_LARGE, 0),
     });
     this.#server = new Server({
-      interceptors: [this.#unfinished.interceptor, compressed.interceptor, this.#standardCalls],
+      interceptors: [this.#unfinished.interceptor, compressed.interceptor],
       "grpc.max_concurrent_streams": options.maxStreamsPerConnection,
       "grpc.keepalive_time_ms": options.keepaliveMs,
       "grpc.keepalive_timeout_ms": options.keepaliveTimeoutMs,
@@ -89,7 +82,6 @@ export class GrpcServer {
       clock: options.clock,
       maxPerAddress: options.maxConnectionsPerAddress,
       bytesPerSecond: options.maxConnectionBytesPerSecond,
-      wastedDelayMs: options.wastedConnectionDelayMs,
       tls: options.tls,
     });
     this.#server.addService(
@@ -100,21 +92,12 @@ export class GrpcServer {
     addReflection(this.#server);
   }
 
-  /** A connection that only asks whether the server is well, or what it offers, is of use too. */
-  readonly #standardCalls: ServerInterceptor = (method, call) => {
-    const stream = method.path.startsWith(`/${PresenceServiceDesc.typeName}/`) ? undefined : http2StreamBelow(call);
-    // A stream that is gone no longer knows.
-    const session = stream?.session;
-    if (session) stream.once("end", () => this.#connections.ofUse(session));
-    return call as ServerInterceptingCall;
-  };
-
   /** How many connections are open. */
   get connections(): number {
     return this.#connections.size;
   }
 
-  /** How many connections were refused because their address had too many, or too many waited. */
+  /** Number of connections refused since the start because their address had too many. */
   get refusedConnections(): number {
     return this.#connections.refused;
   }
@@ -122,11 +105,6 @@ export class GrpcServer {
   /** How many connections are not read just now, because they have brought too much. */
   get heldConnections(): number {
     return this.#connections.held;
-  }
-
-  /** How many connections wait, because their addresses have wasted others, or have too many of no use. */
-  get waitingConnections(): number {
-    return this.#connections.waiting;
   }
 
   /** Starts to listen; resolves with the address as it turned out. */

@@ -52,18 +52,13 @@ export class Metrics {
     gauge("rollcall_connections", "Open connections", () => grpc.connections);
     gauge(
       "rollcall_refused_connections",
-      "Connections refused since the start because their address had too many, or too many waited",
+      "Connections refused since the start because their address had too many",
       () => grpc.refusedConnections,
     );
     gauge(
       "rollcall_held_connections",
       "Connections not read just now because they have brought too much",
       () => grpc.heldConnections,
-    );
-    gauge(
-      "rollcall_waiting_connections",
-      "Connections that wait because their addresses wasted others or have too many of no use",
-      () => grpc.waitingConnections,
     );
     gauge("rollcall_channels", "Channels that use memory", () => engine.stats().channels);
     gauge("rollcall_present", "Users present, counted once per channel", () => engine.stats().present);

@@ -16,7 +16,7 @@ import { isAuthenticating } from "./check_security.js";
 import { resolveSettings } from "./given_settings.js";
 import { Metrics } from "./metrics.js";
 import { nodeWarning } from "./node_release.js";
-import { formatAddress, type ServerSettings } from "./settings.js";
+import { deprecatedFlags, formatAddress, type ServerSettings } from "./settings.js";
 import { readTls, watchTls } from "./tls_files.js";
 
 /** Clients that are sent away come back after a random time of at most this, in ms (S24). */
@@ -133,7 +133,6 @@ export async function startServer(
     maxRequestBytes: settings.maxRequestBytes,
     maxBatchBytes: settings.maxBatchBytes,
     maxConnectionsPerAddress: settings.maxConnectionsPerAddress,
-    wastedConnectionDelayMs: settings.wastedConnectionDelay,
     maxConnectionBytesPerSecond: settings.maxConnectionBytesPerSecond,
     maxStreamsPerConnection: settings.maxStreamsPerConnection,
     requestTimeoutMs: settings.requestTimeout,
@@ -169,6 +168,7 @@ export async function startServer(
       metricsAddress = formatAddress(await metrics.listen(settings.metrics));
     }
     log.info({ address, metrics: metricsAddress }, "listening");
+    for (const flag of deprecatedFlags(settings)) log.warn({ flag }, "deprecated setting has no effect");
     const warning = nodeWarning(settings.listen.host, process.versions.node);
     if (warning) log.warn(warning);
     let closing: Promise<void> | undefined;

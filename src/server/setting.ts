@@ -28,6 +28,8 @@ export type Setting = SettingKind & {
   readonly flag: string;
   /** As a person would write it; `undefined`: off. */
   readonly default: string | undefined;
+  /** Accepted with a warning in the log, has no effect, and is not in the help. Default false. */
+  readonly deprecated?: boolean;
   readonly help: string;
 };
 

@@ -39,8 +39,8 @@ export interface ServerSettings extends SecuritySettings, CallRateSettings {
   readonly maxSessionsPerUser: number;
   /** 0: any number. */
   readonly maxConnectionsPerAddress: number;
-  /** 0: nobody waits. */
-  readonly wastedConnectionDelay: number;
+  /** Deprecated: has no effect. */
+  readonly wastedConnectionDelay: number | undefined;
   /** Bytes a second beside those of calls that are served; 0: as fast as they come. */
   readonly maxConnectionBytesPerSecond: number;
   readonly maxStreamsPerConnection: number;
@@ -237,8 +237,9 @@ export const SETTINGS: Readonly<Record<keyof ServerSettings, Setting>> = {
     kind: "duration",
     min: 0,
     max: MINUTE,
-    default: "200ms",
-    help: "an IP address's wait after a connection that was cut or served no call; 0: none",
+    default: undefined,
+    deprecated: true,
+    help: "deprecated: has no effect",
   },
   maxConnectionBytesPerSecond: {
     flag: "max-connection-bytes-per-second",
@@ -310,6 +311,13 @@ export function parseSetting(setting: Setting, text: string): unknown {
     default:
       return parseQuantity(setting, text);
   }
+}
+
+/** The flags of the deprecated settings that were given, such as `--wasted-connection-delay`. */
+export function deprecatedFlags(settings: ServerSettings): string[] {
+  return Object.entries(SETTINGS)
+    .filter(([key, { deprecated }]) => deprecated && settings[key as keyof ServerSettings] !== undefined)
+    .map(([, { flag }]) => `--${flag}`);
 }
 
 /** The settings as they are where nobody says otherwise. */

@@ -7,7 +7,7 @@ import { startTestServer } from "../support/server.js";
 
 const MAIN = fileURLToPath(new URL("../../dist/src/cli/main.js", import.meta.url));
 
-/** Runs `rollcall serve` to its end. */
+/** Runs `rollcall serve` to its end; sends SIGTERM once it has printed its banner. */
 async function serve(flags: readonly string[], environment: Record<string, string> = {}) {
   const child = spawn(process.execPath, [MAIN, "serve", ...flags], {
     env: { ...process.env, ...environment },
@@ -17,6 +17,7 @@ async function serve(flags: readonly string[], environment: Record<string, strin
   for (const name of ["stdout", "stderr"] as const) {
     child[name].setEncoding("utf8").on("data", (text: string) => {
       output[name] += text;
+      if (output.stdout.includes("rollcall watch")) child.kill("SIGTERM");
     });
   }
   const [code] = await once(child, "close");
@@ -70,4 +71,22 @@ describe("rollcall serve, when it cannot", () => {
       assert.equal(stdout, "");
     });
   }
+});
+
+describe("rollcall serve with a deprecated setting", () => {
+  it("runs, and logs a warning that names it", async () => {
+    const { code, stderr } = await serve(["--listen", "127.0.0.1:0", "--wasted-connection-delay", "1s"]);
+    assert.equal(code, 0, stderr);
+    const lines = stderr.trimEnd().split("\n");
+    const warnings = lines.map((line) => JSON.parse(line)).filter(({ level }) => level === 40);
+    assert.deepEqual(
+      warnings.map(({ flag, msg }) => ({ flag, msg })),
+      [{ flag: "--wasted-connection-delay", msg: "deprecated setting has no effect" }],
+    );
+  });
+
+  it("does not list it in the help", async () => {
+    const { stdout } = await serve(["--help"]);
+    assert.doesNotMatch(stdout, /wasted/);
+  });
 });

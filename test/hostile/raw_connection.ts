@@ -74,6 +74,8 @@ export class RawConnection {
   /** What the server ended it with, if it said so: GOAWAY's error code. */
   goawayCode: number | undefined;
   readonly #closed: Promise<void>;
+  readonly #endedStreams = new Set<number>();
+  #onStreamEnd: () => void = () => {};
   #read = Buffer.alloc(0);
 
   private constructor(
@@ -127,6 +129,15 @@ export class RawConnection {
     return !this.isClosed;
   }
 
+  /** Resolves when the server has ended or reset a stream. */
+  async ended(stream: number): Promise<void> {
+    while (!this.#endedStreams.has(stream)) {
+      await new Promise<void>((resolve) => {
+        this.#onStreamEnd = resolve;
+      });
+    }
+  }
+
   /** Resolves when the server has closed it. */
   async closed(): Promise<void> {
     await this.#closed;
@@ -140,8 +151,14 @@ export class RawConnection {
     while (this.#read.length >= 9 && this.#read.length >= 9 + this.#read.readUIntBE(0, 3)) {
       const end = 9 + this.#read.readUIntBE(0, 3);
       const type = this.#read.readUInt8(3);
+      // ACK and END_STREAM are the same bit.
       const isAnswer = (this.#read.readUInt8(4) & FLAG.ACK) !== 0;
       const payload = this.#read.subarray(9, end);
+      const endsStream = type === FRAME.RST_STREAM || ((type === FRAME.HEADERS || type === FRAME.DATA) && isAnswer);
+      if (endsStream) {
+        this.#endedStreams.add(this.#read.readUInt32BE(5));
+        this.#onStreamEnd();
+      }
       if (type === FRAME.GOAWAY) this.goawayCode = payload.readUInt32BE(4);
       if (answersPings && type === FRAME.PING && !isAnswer) this.send(frame(FRAME.PING, FLAG.ACK, 0, payload));
       if (answersPings && type === FRAME.SETTINGS && !isAnswer) this.send(frame(FRAME.SETTINGS, FLAG.ACK, 0));

@@ -46,7 +46,6 @@ for (const [name, open] of WAYS) {
         clock: systemClock,
         maxPerAddress: 0,
         bytesPerSecond: 0,
-        wastedDelayMs: 0,
         tls: undefined,
       });
       const subscribePresence = (incoming: Call): void => {

@@ -65,7 +65,7 @@ describe("server: settings", () => {
       maxChannelsPerUser: 100,
       maxSessionsPerUser: 32,
       maxConnectionsPerAddress: 0,
-      wastedConnectionDelay: 200,
+      wastedConnectionDelay: undefined,
       maxConnectionBytesPerSecond: 4_194_304,
       maxStreamsPerConnection: 2000,
       requestTimeout: 10_000,
