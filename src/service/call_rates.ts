@@ -70,7 +70,10 @@ export class CallRates {
     else this.#pay(ownPayer(caller), callerApp(caller), 1, opensStream);
   }
 
-  /** A batch carries so many calls: let in as a whole or not at all, and never dearer than a full bucket. */
+  /**
+   * A batch carries so many calls. It is let in as a whole or not at all: one of more entries than a full bucket holds
+   * when the bucket is full. Each entry costs 1, and the bucket may go down to ten bursts below zero.
+   */
   batch(caller: Caller, entries: number): void {
     this.#pay(ownPayer(caller), callerApp(caller), entries, false);
   }

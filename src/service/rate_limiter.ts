@@ -12,6 +12,9 @@ export interface RateLimiterOptions {
 /** Buckets of which something was lately taken that are kept at most, and as many older ones. */
 const MOST_RECENT = 100_000;
 
+/** How far below zero a bucket may go, in bursts. */
+const MAX_OVERDRAFT = 10;
+
 /**
  * A token bucket for each name. Kept is only when a bucket will be full again, and that no longer than until then (S23):
  * a name of which nothing is known has a full bucket. Of more than 100,000 names in that time, those that were silent
@@ -22,6 +25,8 @@ export class RateLimiter {
   #recent = new Map<string, number>();
   /** Those of which nothing was taken since the last look. */
   #older = new Map<string, number>();
+  /** The tick at which all buckets of `#recent` are full. */
+  #recentFullAt = 0;
   #timer: Timer | undefined;
   readonly #msPerToken: number;
   /** How long an empty bucket takes to fill, in ms. */
@@ -38,21 +43,25 @@ export class RateLimiter {
   }
 
   /**
-   * Takes tokens, 1 unless told otherwise, all or none; more than the bucket can hold count as what it can hold. Gives 0
-   * when they were there, and otherwise the time until they will be, in ms, with nothing taken.
+   * Takes tokens, all or none. Default: 1. More tokens than a full bucket holds are let in when the bucket is full, and
+   * are all taken: the bucket is then below zero, by at most 10 bursts. Gives 0 when the tokens were taken; otherwise
+   * nothing is taken, and it gives the time until they can be, in ms.
    */
   take(name: string, tokens = 1): number {
     const now = this.options.clock.now().tick;
-    const fullAt = this.#fullAfter(name, tokens, now);
-    const waitMs = this.#wait(fullAt, now);
-    if (waitMs === 0) this.#keep(name, fullAt);
+    const fullAt = this.#fullAt(name, now);
+    const waitMs = this.#wait(fullAt, tokens, now);
+    if (waitMs === 0) {
+      const lowest = now + (1 + MAX_OVERDRAFT) * this.#fillMs;
+      this.#keep(name, Math.min(fullAt + tokens * this.#msPerToken, lowest));
+    }
     return waitMs;
   }
 
   /** What `take` would say, with nothing taken. */
   wait(name: string, tokens = 1): number {
     const now = this.options.clock.now().tick;
-    return this.#wait(this.#fullAfter(name, tokens, now), now);
+    return this.#wait(this.#fullAt(name, now), tokens, now);
   }
 
   /** Forgets everything. */
@@ -67,32 +76,31 @@ export class RateLimiter {
     return Math.max(now, this.#recent.get(name) ?? this.#older.get(name) ?? now);
   }
 
-  /** When a bucket is full again once so many tokens are taken. */
-  #fullAfter(name: string, tokens: number, now: number): number {
-    return this.#fullAt(name, now) + Math.min(tokens, this.options.burst) * this.#msPerToken;
-  }
-
-  /** A bucket is overdrawn when it would need longer to fill than an empty one does. */
-  #wait(fullAt: number, now: number): number {
+  /** How long until a bucket that is full at this tick holds so many tokens, or is full. */
+  #wait(fullAt: number, tokens: number, now: number): number {
+    const fullAfter = fullAt + Math.min(tokens, this.options.burst) * this.#msPerToken;
     // The ticks are sums of fractions: what is a millionth of a millisecond short is there.
-    return Math.max(0, Math.ceil(fullAt - now - this.#fillMs - 1e-6));
+    return Math.max(0, Math.ceil(fullAfter - now - this.#fillMs - 1e-6));
   }
 
   #keep(name: string, fullAt: number): void {
     this.#older.delete(name);
     this.#recent.set(name, fullAt);
+    this.#recentFullAt = Math.max(this.#recentFullAt, fullAt);
     if (this.#recent.size > MOST_RECENT) this.#age();
     this.#timer ??= this.options.clock.setTimer(this.#fillMs, () => this.#forget());
   }
 
-  /** What was not touched for as long as an empty bucket takes to fill is full. */
+  /** Drops the older buckets, which are full by now, and waits until those that were recent are. */
   #forget(): void {
+    const waitMs = Math.max(this.#fillMs, this.#recentFullAt - this.options.clock.now().tick);
     this.#age();
-    this.#timer = this.#older.size > 0 ? this.options.clock.setTimer(this.#fillMs, () => this.#forget()) : undefined;
+    this.#timer = this.#older.size > 0 ? this.options.clock.setTimer(waitMs, () => this.#forget()) : undefined;
   }
 
   #age(): void {
     this.#older = this.#recent;
     this.#recent = new Map();
+    this.#recentFullAt = 0;
   }
 }

@@ -72,13 +72,21 @@ describe("service: who pays for calls (S21)", () => {
       );
   });
 
-  it("a batch that carries more than a full bucket costs a full bucket", () => {
-    const rates = ratesOf(20, 10);
-    rates.batch(ANN, 1000);
-    assert.equal(
-      until(() => rates.call(ANN, "SetState")),
-      0,
-    );
+  it("a batch that carries more than a full bucket costs what its entries cost, up to eleven bursts", () => {
+    for (const [entries, waitMs] of [
+      [60, 2550],
+      [110, 5050],
+      [1000, 5050],
+    ] as const) {
+      const rates = ratesOf(20, 10);
+      rates.batch(ANN, entries);
+      for (const method of ["SetState", "BatchSetState"])
+        assert.throws(
+          () => rates.call(ANN, method),
+          (error: PresenceError) => error.retryAfterMs === waitMs,
+          method,
+        );
+    }
   });
 
   it("a back end's heartbeats of others' leases are free", () => {
@@ -306,6 +314,7 @@ describe("service: calls too many (S21, S22)", () => {
       own.map((result) => "done" in result),
       [true, true, true],
     );
-    await refusal("RATE_LIMITED", async () => world.service.admit(ANN, "SetState"));
+    const { retryAfterMs } = await refusal("RATE_LIMITED", async () => world.service.admit(ANN, "SetState"));
+    assert.equal(retryAfterMs, 100, "one token is owed, and one to be taken");
   });
 });

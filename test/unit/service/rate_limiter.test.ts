@@ -23,13 +23,39 @@ describe("service: rate limiter (S21)", () => {
   });
 
   it("takes all or none, and never asks for more than a bucket holds", () => {
-    const { clock, limiter } = limiterOf(10, 5);
+    const { limiter } = limiterOf(10, 5);
     assert.equal(limiter.take("ann", 3), 0);
     assert.equal(limiter.take("ann", 3), 100);
     assert.equal(limiter.take("ann", 2), 0);
     assert.equal(limiter.take("ann", 1000), 500);
+  });
+
+  it("takes all tokens of a large request, down to ten bursts below zero", () => {
+    const { clock, limiter } = limiterOf(10, 5);
+    assert.equal(limiter.take("ann", 12), 0, "a full bucket lets any number in");
+    assert.equal(limiter.take("ann"), 800, "7 below zero and 1 to take");
+    clock.advance(799);
+    assert.equal(limiter.take("ann"), 1);
+    clock.advance(1);
+    assert.equal(limiter.take("ann"), 0);
     clock.advance(500);
     assert.equal(limiter.take("ann", 1000), 0);
+    assert.equal(limiter.take("ann"), 5100, "50 below zero and 1 to take");
+    assert.equal(limiter.take("ann", 1000), 5500, "50 below zero and a full bucket");
+  });
+
+  it("remembers a bucket below zero until it is full, whatever others do meanwhile", () => {
+    const { clock, limiter } = limiterOf(10, 5);
+    limiter.take("bob");
+    clock.advance(400);
+    limiter.take("ann", 1000);
+    for (let waitMs = 5100; waitMs > 0; waitMs -= 300) {
+      assert.equal(limiter.wait("ann"), waitMs);
+      limiter.take("bob");
+      clock.advance(300);
+    }
+    clock.advance(2000);
+    assert.deepEqual([limiter.size, clock.pending], [0, 0]);
   });
 
   it("looks without taking", () => {
@@ -63,7 +89,7 @@ describe("service: rate limiter (S21)", () => {
   });
 
   const step = fc.oneof(
-    fc.record({ name: fc.constantFrom("ann", "bob"), tokens: fc.integer({ min: 1, max: 8 }) }),
+    fc.record({ name: fc.constantFrom("ann", "bob"), tokens: fc.integer({ min: 1, max: 80 }) }),
     fc.record({ passes: fc.integer({ min: 1, max: 900 }) }),
   );
 
@@ -87,7 +113,7 @@ describe("service: rate limiter (S21)", () => {
         if (missing > 1e-6) assert.equal(waitMs, Math.ceil((missing * 1000) / perSecond - 1e-6));
         else {
           assert.equal(waitMs, 0);
-          tokens[one.name]! -= wanted;
+          tokens[one.name] = Math.max(tokens[one.name]! - one.tokens, -10 * burst);
         }
       }
     },
