@@ -5,9 +5,9 @@ import { type Server, ServerCredentials } from "@grpc/grpc-js";
 import type { ClientCertificate } from "../service/caller.js";
 import type { Clock } from "../time/clock.js";
 import { networkOf } from "./client_network.js";
-import { type AnyCall, http2StreamOf } from "./http2_stream.js";
 import { type PacedConnection, PacedReading } from "./paced_reading.js";
 import { certificateOf, createTlsServer, renewTls, type TlsMaterial } from "./tls.js";
+import { type AnyCall, http2StreamOf } from "./transport_internals.js";
 import { Turnstile } from "./turnstile.js";
 
 type ConnectionInjector = ReturnType<Server["createConnectionInjector"]>;

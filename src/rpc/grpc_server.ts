@@ -10,6 +10,8 @@ import { type HandlersOptions, presenceHandlers, TOO_LARGE } from "./handlers.js
 import { addReflection } from "./reflection.js";
 import { bytesServiceDefinition } from "./service_definition.js";
 import type { TlsMaterial } from "./tls.js";
+import type { Internal } from "./transport_internals.js";
+import { canPace } from "./transport_probe.js";
 import { UnfinishedRequests } from "./unfinished_requests.js";
 
 /** Settings of the gRPC side. */
@@ -41,6 +43,8 @@ export interface GrpcServerOptions {
   readonly requestTimeoutMs: number;
   /** Bytes of all requests together that have not arrived whole. Default 64 MiB. */
   readonly maxUnfinishedBytes: number;
+  /** Parts of the transport that `probeTransport` did not find; what depends on them is off. */
+  readonly missing: ReadonlySet<Internal>;
   readonly onError: HandlersOptions["onError"];
   readonly onCall: HandlersOptions["onCall"];
 }
@@ -81,7 +85,7 @@ export class GrpcServer {
     this.#connections = new Connections(this.#server, {
       clock: options.clock,
       maxPerAddress: options.maxConnectionsPerAddress,
-      bytesPerSecond: options.maxConnectionBytesPerSecond,
+      bytesPerSecond: canPace(options.missing) ? options.maxConnectionBytesPerSecond : 0,
       tls: options.tls,
     });
     this.#server.addService(

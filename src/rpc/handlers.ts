@@ -16,9 +16,9 @@ import type { StreamEnd, Subscription } from "../service/subscriber.js";
 import { decodeRequest } from "../wire/decode.js";
 import { encodeJoined, encodeResults, encodeWritten } from "../wire/write_response.js";
 import type { Connections } from "./connections.js";
-import { type AnyCall, http2StreamOf } from "./http2_stream.js";
 import { tooLarge, toServiceError, toStatus } from "./status.js";
 import { Framer, sinkOf } from "./stream_sink.js";
+import { type AnyCall, http2StreamOf } from "./transport_internals.js";
 
 /** What the handlers stand on. */
 export interface HandlersOptions {

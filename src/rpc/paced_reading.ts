@@ -1,6 +1,7 @@
 import type { Socket } from "node:net";
 import type { Clock, Timer } from "../time/clock.js";
 import { AbuseError } from "./abuse_error.js";
+import { handleOf } from "./transport_internals.js";
 
 /** How fast connections are read. */
 export interface PacedReadingOptions {
@@ -30,14 +31,6 @@ const NO_CALLS_PART = 1 / 8;
 const LEAST_NO_CALLS = 64 * 1024;
 /** Of a call that is refused so much may be under way, headers and a window's worth of data; it is a call's all the same. */
 const CALL_BYTES = 128 * 1024;
-
-/** What is below a socket, and has no public name. `socket.pause()` does nothing once an HTTP/2 session has the socket. */
-interface Handle {
-  readStart(): void;
-  readStop(): void;
-  /** Bytes that the system has not taken yet. */
-  readonly writeQueueSize: number;
-}
 
 /** A connection whose reading is paced. */
 export class PacedConnection {
@@ -184,11 +177,4 @@ export class PacedReading {
     this.#held--;
     handle.readStart();
   }
-}
-
-/** Undefined where it is not found, in another version of Node, and then the connection is read as fast as it can be. */
-function handleOf(socket: Socket): Handle | undefined {
-  const handle = (socket as unknown as { _handle?: Partial<Handle> | null })._handle;
-  const isKnown = typeof handle?.readStop === "function" && typeof handle.readStart === "function";
-  return isKnown && typeof handle.writeQueueSize === "number" ? (handle as Handle) : undefined;
 }

@@ -3,7 +3,7 @@ import { Metadata, type ServerWritableStream } from "@grpc/grpc-js";
 import type { Sink } from "../fanout/ports.js";
 import type { PresenceError } from "../model/errors.js";
 import { CallSink, endCall, MAX_UNSENT_BYTES } from "./call_sink.js";
-import { http2StreamOf } from "./http2_stream.js";
+import { http2StreamOf } from "./transport_internals.js";
 
 /** Before each message of gRPC: whether it is compressed, and its length. */
 const PREFIX_BYTES = 5;

@@ -2,8 +2,8 @@ import { constants, type Http2Session, type ServerHttp2Stream } from "node:http2
 import { type ServerInterceptingCall, type ServerInterceptor, status } from "@grpc/grpc-js";
 import type { Clock, Timer } from "../time/clock.js";
 import { AbuseError } from "./abuse_error.js";
-import { http2StreamBelow } from "./http2_stream.js";
 import type { PacedConnection } from "./paced_reading.js";
+import { http2StreamBelow } from "./transport_internals.js";
 
 /** How much waits for requests that have begun and not ended. */
 export interface UnfinishedRequestsOptions {

@@ -5,6 +5,7 @@ import { Feed } from "../fanout/feed.js";
 import { Hub } from "../fanout/hub.js";
 import { SharedCodec } from "../fanout/shared_codec.js";
 import { GrpcServer } from "../rpc/grpc_server.js";
+import { DISABLED_WITHOUT, probeTransport } from "../rpc/transport_probe.js";
 import { PresenceService } from "../service/presence_service.js";
 import type { Clock } from "../time/clock.js";
 import { RunningClock } from "../time/running_clock.js";
@@ -64,6 +65,10 @@ export async function startServer(
   const onError = (error: unknown): void => log.error({ err: error }, "failed inside");
   const authenticate = authentication({ settings, now: Date.now, log });
   const tls = readTls(settings);
+  const missing = await probeTransport();
+  for (const part of missing) {
+    log.warn({ missing: part, disabled: DISABLED_WITHOUT[part] }, "this release of Node or grpc-js is not supported");
+  }
 
   const running = parts.clock ? undefined : new RunningClock();
   const clock = parts.clock ?? running!;
@@ -137,6 +142,7 @@ export async function startServer(
     maxStreamsPerConnection: settings.maxStreamsPerConnection,
     requestTimeoutMs: settings.requestTimeout,
     maxUnfinishedBytes: settings.maxUnfinishedBytes,
+    missing,
     onError: (error, method) => log.error({ err: error, method }, "call failed inside"),
     onCall: settings.metrics || log.isLevelEnabled("debug") ? onCall : undefined,
   });

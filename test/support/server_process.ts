@@ -1,13 +1,16 @@
 import { monitorEventLoopDelay } from "node:perf_hooks";
+import { PRIVATE_FIELDS } from "../../src/rpc/transport_internals.js";
 import { startTestServer } from "./server.js";
 
 /*
- * A server in a process of its own, that any number of calls may be made to, with settings as JSON in its first argument. Tells its parent its addresses, answers
+ * A server in a process of its own, that any number of calls may be made to, with settings as JSON in its first argument
+ * and renamed private fields in its second. Tells its parent its addresses, answers
  * "memory" with what is in use after a collection, "stall" with the longest hold-up of its event loop, and ends when
  * told "close".
  */
 const delay = monitorEventLoopDelay({ resolution: 5 });
 delay.enable();
+Object.assign(PRIVATE_FIELDS, JSON.parse(process.argv[3] ?? "{}"));
 const server = await startTestServer({
   metrics: { host: "127.0.0.1", port: 0 },
   // Such a server is loaded on purpose.

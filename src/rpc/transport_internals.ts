@@ -1,0 +1,66 @@
+import type { ServerHttp2Stream } from "node:http2";
+import type { Socket } from "node:net";
+import type { ServerUnaryCall, ServerWritableStream } from "@grpc/grpc-js";
+
+/** A call as handlers get it. */
+export type AnyCall = ServerUnaryCall<Buffer, Buffer> | ServerWritableStream<Buffer, Buffer>;
+
+/**
+ * Names of the private fields of grpc-js and Node that the server reads; nothing outside this module reads one. Tests
+ * rename entries to simulate a release that has other names.
+ */
+export const PRIVATE_FIELDS = {
+  /** grpc-js, of a handler's call: the call below it. */
+  call: "call",
+  /** grpc-js, of an intercepted call: the call that it wraps. */
+  nextCall: "nextCall",
+  /** grpc-js, of the innermost call: its HTTP/2 stream. */
+  stream: "stream",
+  /** grpc-js, of the innermost call: the `grpc-encoding` of its request. */
+  incomingEncoding: "incomingEncoding",
+  /** Node, of a socket: its libuv handle. */
+  handle: "_handle",
+};
+
+/** A part of the transport that is reached through private fields. */
+export type Internal = "call stream" | "intercepted stream" | "request encoding" | "socket handle";
+
+/** The libuv handle of a socket. `socket.pause()` has no effect once an HTTP/2 session reads from the socket. */
+export interface SocketHandle {
+  readStart(): void;
+  readStop(): void;
+  /** Bytes that the system has not taken yet. */
+  readonly writeQueueSize: number;
+}
+
+/** The HTTP/2 stream of a handler's call; undefined where the fields have other names. */
+export function http2StreamOf(call: AnyCall): ServerHttp2Stream | undefined {
+  return http2StreamBelow(fieldOf(call, "call") as object | undefined);
+}
+
+/** The HTTP/2 stream of a call as grpc-js gives it to an interceptor; undefined where the fields have other names. */
+export function http2StreamBelow(intercepted: object | undefined): ServerHttp2Stream | undefined {
+  if (!intercepted) return undefined;
+  const nextCall = fieldOf(intercepted, "nextCall") as object | undefined;
+  if (nextCall) return http2StreamBelow(nextCall);
+  const stream = fieldOf(intercepted, "stream") as Partial<ServerHttp2Stream> | undefined;
+  const isStream = typeof stream?.write === "function" && typeof stream.close === "function";
+  return isStream ? (stream as ServerHttp2Stream) : undefined;
+}
+
+/** The `grpc-encoding` of the request of an intercepted call that no interceptor has wrapped; undefined: not known. */
+export function requestEncodingOf(intercepted: object): string | undefined {
+  const encoding = fieldOf(intercepted, "incomingEncoding");
+  return typeof encoding === "string" ? encoding : undefined;
+}
+
+/** The handle of an open socket; undefined where the fields have other names, or the socket is closed. */
+export function handleOf(socket: Socket): SocketHandle | undefined {
+  const handle = fieldOf(socket, "handle") as Partial<SocketHandle> | null | undefined;
+  const isHandle = typeof handle?.readStop === "function" && typeof handle.readStart === "function";
+  return isHandle && typeof handle.writeQueueSize === "number" ? (handle as SocketHandle) : undefined;
+}
+
+function fieldOf(object: object, field: keyof typeof PRIVATE_FIELDS): unknown {
+  return (object as Record<string, unknown>)[PRIVATE_FIELDS[field]];
+}

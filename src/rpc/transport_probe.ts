@@ -1,0 +1,88 @@
+import { once } from "node:events";
+import { connect } from "node:http2";
+import { type AddressInfo, createServer, type Socket } from "node:net";
+import { Server, ServerCredentials, ServerInterceptingCall, type ServerInterceptor } from "@grpc/grpc-js";
+import {
+  type AnyCall,
+  handleOf,
+  http2StreamBelow,
+  http2StreamOf,
+  type Internal,
+  requestEncodingOf,
+} from "./transport_internals.js";
+
+const PATH = "/probe/Probe";
+const ENCODING = "gzip";
+const same = (bytes: Buffer): Buffer => bytes;
+
+/** What the server does not do while a part of the transport is missing, for a log. */
+export const DISABLED_WITHOUT: Readonly<Record<Internal, readonly string[]>> = {
+  "call stream": ["--max-connection-bytes-per-second", "resetting the stream of a slow reader without its connection"],
+  "intercepted stream": [
+    "--max-connection-bytes-per-second",
+    "--request-timeout",
+    "--max-unfinished-bytes",
+    "the bound on compressed requests",
+  ],
+  "request encoding": ["the bound on compressed requests"],
+  "socket handle": ["--max-connection-bytes-per-second"],
+};
+
+/** Whether connections can be paced: it takes the socket's handle, and the streams to see which calls were served. */
+export function canPace(missing: ReadonlySet<Internal>): boolean {
+  return !(missing.has("socket handle") || missing.has("call stream") || missing.has("intercepted stream"));
+}
+
+/**
+ * Makes one call over a loopback connection inside this process, to a grpc-js server of its own, and returns the parts
+ * of the transport that were not found: in another release of grpc-js or Node a private field may have another name.
+ */
+export async function probeTransport(): Promise<ReadonlySet<Internal>> {
+  const missing = new Set<Internal>();
+  const expect = (internal: Internal, isFound: boolean): void => {
+    if (!isFound) missing.add(internal);
+  };
+  const interceptor: ServerInterceptor = (_, call) => {
+    expect("intercepted stream", http2StreamBelow(call) !== undefined);
+    expect("request encoding", requestEncodingOf(call) === ENCODING);
+    // As interceptors do that wrap a call: the stream of such a call is further down.
+    return new ServerInterceptingCall(call);
+  };
+  const server = new Server({ interceptors: [interceptor], "grpc.enable_channelz": 0 });
+  const method = { path: PATH, requestStream: false, responseStream: false } as const;
+  const codec = {
+    requestSerialize: same,
+    requestDeserialize: same,
+    responseSerialize: same,
+    responseDeserialize: same,
+  };
+  server.addService(
+    { probe: { ...method, ...codec } },
+    {
+      probe: (call: AnyCall, answer: (error: null, response: Buffer) => void) => {
+        expect("call stream", http2StreamOf(call) !== undefined);
+        answer(null, Buffer.alloc(0));
+      },
+    },
+  );
+  const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
+  const listener = createServer((socket: Socket) => {
+    injector.injectConnection(socket);
+    // What paced reading does to it has to work with an HTTP/2 session in place.
+    expect("socket handle", handleOf(socket) !== undefined);
+  });
+  listener.listen(0, "127.0.0.1");
+  await once(listener, "listening");
+  const session = connect(`http://127.0.0.1:${(listener.address() as AddressInfo).port}`);
+  try {
+    const headers = { ":method": "POST", ":path": PATH, "content-type": "application/grpc", te: "trailers" };
+    const stream = session.request({ ...headers, "grpc-encoding": ENCODING });
+    stream.resume().end(Buffer.alloc(5));
+    await once(stream, "close");
+  } finally {
+    session.destroy();
+    listener.close();
+    server.forceShutdown();
+  }
+  return missing;
+}

@@ -1,0 +1,101 @@
+import assert from "node:assert/strict";
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import { PRIVATE_FIELDS } from "../../src/rpc/transport_internals.js";
+import { probeTransport } from "../../src/rpc/transport_probe.js";
+import type { RollcallServer } from "../../src/server/server.js";
+import { connect, message } from "../support/calls.js";
+import { endChild } from "../support/child.js";
+import { within } from "../support/deferred.js";
+import { Listener } from "../support/listener.js";
+import { ManualClock } from "../support/manual_clock.js";
+import { startTestServer } from "../support/server.js";
+
+const SERVER = fileURLToPath(new URL("../support/server_process.ts", import.meta.url));
+const channel = message("room");
+
+/** Each private field, and the parts of the transport that are missing when it has another name. */
+const MISSING = {
+  call: ["call stream"],
+  nextCall: ["call stream"],
+  stream: ["intercepted stream", "call stream"],
+  incomingEncoding: ["request encoding"],
+  handle: ["socket handle"],
+} as const;
+
+describe("a release of Node or grpc-js whose private fields have other names", () => {
+  const names = { ...PRIVATE_FIELDS };
+
+  afterEach(() => {
+    Object.assign(PRIVATE_FIELDS, names);
+  });
+
+  it("all are found in the releases that are installed", async () => {
+    assert.deepEqual([...(await probeTransport())], []);
+  });
+
+  for (const [field, missing] of Object.entries(MISSING))
+    describe(`without ${field}`, () => {
+      let server: RollcallServer;
+      let clock: ManualClock;
+
+      beforeEach(async () => {
+        Object.assign(PRIVATE_FIELDS, { [field]: "renamed" });
+        clock = new ManualClock();
+        server = await startTestServer({ maxConnectionBytesPerSecond: 1_000_000 }, { clock });
+      });
+
+      afterEach(async () => {
+        const closed = server.close();
+        clock.advance(10_000);
+        await closed;
+      });
+
+      it("the probe reports it", async () => {
+        assert.deepEqual([...(await probeTransport())], missing);
+      });
+
+      it("a client that is served is not held, and its stream gets events", async () => {
+        const { client, channel: connection } = connect(server.address, "anna");
+        const listener = new Listener(client, { channel });
+        await listener.opened();
+        // More than a quarter of the rate: held, if they did not count as served.
+        for (let i = 0; i < 100; i++) await client.setState({ channel, states: { value: "x".repeat(4000) } });
+        clock.advance(100);
+        await within("a call", client.setState({ channel, userId: "anna", states: { value: "at once" } }));
+        await client.joinChannel({ channel: message("elsewhere") });
+        const tony = connect(server.address, "tony");
+        const other = new Listener(tony.client, { channel });
+        await other.opened();
+        assert.equal((await listener.next()).userId, "tony");
+        other.cancel();
+        listener.cancel();
+        tony.channel.close();
+        connection.close();
+      });
+    });
+
+  it("the server logs a warning that names the missing part and what is off", async function () {
+    this.timeout(30_000);
+    const renamed = JSON.stringify({ incomingEncoding: "renamed", handle: "renamed" });
+    const child: ChildProcess = fork(SERVER, [JSON.stringify({ logLevel: "warn" }), renamed], {
+      execArgv: ["--import", "tsx"],
+      silent: true,
+    });
+    let log = "";
+    child.stderr!.on("data", (chunk) => {
+      log += chunk;
+    });
+    await once(child, "message");
+    child.send("close");
+    await once(child, "close");
+    await endChild(child);
+    const lines = log.trimEnd().split("\n");
+    const warnings = lines.map((line) => JSON.parse(line)).map(({ missing, disabled }) => ({ missing, disabled }));
+    assert.deepEqual(warnings, [
+      { missing: "socket handle", disabled: ["--max-connection-bytes-per-second"] },
+      { missing: "request encoding", disabled: ["the bound on compressed requests"] },
+    ]);
+  });
+});
