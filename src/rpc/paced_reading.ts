@@ -1,6 +1,5 @@
 import type { Socket } from "node:net";
 import type { Clock, Timer } from "../time/clock.js";
-import { AbuseError } from "./abuse_error.js";
 import { handleOf } from "./transport_internals.js";
 
 /** How fast connections are read. */
@@ -146,7 +145,7 @@ export class PacedReading {
     connection.bytesOfCalls = 0;
     connection.lookedAt = now;
     if (connection.noise > Math.max(LEAST_NO_CALLS, (NO_CALLS_PART * BURST_MS * bytesPerSecond) / 1000)) {
-      connection.socket.destroy(new AbuseError("most of what it sent belonged to no call"));
+      connection.socket.destroy();
       return;
     }
     if (connection.level > (BURST_MS * bytesPerSecond) / 1000) this.#hold(connection);

@@ -1,7 +1,6 @@
 import { constants, type Http2Session, type ServerHttp2Stream } from "node:http2";
 import { type ServerInterceptingCall, type ServerInterceptor, status } from "@grpc/grpc-js";
 import type { Clock, Timer } from "../time/clock.js";
-import { AbuseError } from "./abuse_error.js";
 import type { PacedConnection } from "./paced_reading.js";
 import { http2StreamBelow } from "./transport_internals.js";
 
@@ -18,13 +17,6 @@ export interface UnfinishedRequestsOptions {
   readonly onCut: (method: string) => void;
 }
 
-/**
- * So many requests of one connection may be reset within a second before they are whole. No honest client does that; to
- * rapid resets each is a call's work for nothing, and Node itself ends a connection only after a thousand of them.
- */
-const MOST_RESETS = 50;
-const RESETS_MS = 1000;
-
 /** A request that has begun. */
 interface Unfinished {
   readonly since: number;
@@ -37,14 +29,11 @@ interface Unfinished {
  * Sees to it that requests come to their end. Before a handler hears of a call grpc-js keeps what has arrived of it, for
  * as long as the client likes: a few connections with streams that never end would fill the memory.
  *
- * Whoever is honest is done in a moment, so it is the oldest that have to go. A connection on which request after request
- * is reset is ended.
+ * Whoever is honest is done in a moment, so it is the oldest that have to go.
  */
 export class UnfinishedRequests {
   /** The oldest first. */
   readonly #requests = new Set<Unfinished>();
-  /** By connection: requests that were reset before they were whole, and since when they are counted. */
-  readonly #resets = new WeakMap<Http2Session, { count: number; since: number }>();
   #bytes = 0;
   #timer: Timer | undefined;
 
@@ -94,28 +83,10 @@ export class UnfinishedRequests {
     };
     // The answer may go on for hours: nothing of this is to stay with it.
     const ended = (): void => {
-      stream.off("data", onData).off("end", ended).off("close", ended).off("aborted", aborted);
+      stream.off("data", onData).off("end", ended).off("close", ended);
       this.#forget(request);
     };
-    // Of a request that was reset the end comes as well, and after this.
-    const aborted = (): void => {
-      if (session && this.#requests.has(request)) this.#wasReset(session);
-    };
-    stream.on("data", onData).on("end", ended).on("close", ended).on("aborted", aborted);
-  }
-
-  #wasReset(session: Http2Session): void {
-    if (session.destroyed) return;
-    const now = this.options.clock.now().tick;
-    let resets = this.#resets.get(session);
-    if (!resets || now - resets.since >= RESETS_MS) {
-      resets = { count: 0, since: now };
-      this.#resets.set(session, resets);
-    }
-    resets.count++;
-    if (resets.count <= MOST_RESETS) return;
-    const why = `more than ${MOST_RESETS} requests were reset within ${RESETS_MS} ms before they were whole`;
-    session.destroy(new AbuseError(why), constants.NGHTTP2_ENHANCE_YOUR_CALM);
+    stream.on("data", onData).on("end", ended).on("close", ended);
   }
 
   #forget(request: Unfinished): void {
