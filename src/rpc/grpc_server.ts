@@ -1,5 +1,5 @@
 import { Server } from "@grpc/grpc-js";
-import { HealthImplementation } from "grpc-health-check";
+import { Health as HealthDesc } from "../../gen/grpc/health/v1/health_pb.js";
 import { PresenceService as PresenceServiceDesc } from "../../gen/presence/v1/presence_service_pb.js";
 import type { Authenticate } from "../service/caller.js";
 import type { PresenceService } from "../service/presence_service.js";
@@ -7,8 +7,10 @@ import type { Clock } from "../time/clock.js";
 import { CompressedRequests } from "./compressed_requests.js";
 import { Connections, type ListenAddress, type TlsOptions } from "./connections.js";
 import { type HandlersOptions, presenceHandlers, TOO_LARGE } from "./handlers.js";
+import { Health } from "./health.js";
 import { addReflection } from "./reflection.js";
 import { bytesServiceDefinition } from "./service_definition.js";
+import { smallRequests } from "./small_requests.js";
 import type { TlsMaterial } from "./tls.js";
 import type { Internal } from "./transport_internals.js";
 import { canPace } from "./transport_probe.js";
@@ -55,7 +57,7 @@ const UNFINISHED = "UNFINISHED";
 /** PresenceService, health and reflection on one port. */
 export class GrpcServer {
   readonly #server: Server;
-  readonly #health = new HealthImplementation({ "": "SERVING", [PresenceServiceDesc.typeName]: "SERVING" });
+  readonly #health = new Health(["", PresenceServiceDesc.typeName]);
   readonly #connections: Connections;
   readonly #unfinished: UnfinishedRequests;
 
@@ -74,7 +76,7 @@ export class GrpcServer {
       onRefused: (method) => options.onCall?.(method, TOO_LARGE, 0),
     });
     this.#server = new Server({
-      interceptors: [this.#unfinished.interceptor, compressed.interceptor],
+      interceptors: [smallRequests([HealthDesc.typeName]), this.#unfinished.interceptor, compressed.interceptor],
       "grpc.max_concurrent_streams": options.maxStreamsPerConnection,
       "grpc.keepalive_time_ms": options.keepaliveMs,
       "grpc.keepalive_timeout_ms": options.keepaliveTimeoutMs,
@@ -92,7 +94,7 @@ export class GrpcServer {
       bytesServiceDefinition(PresenceServiceDesc),
       presenceHandlers({ ...options, maxBatchBytes, connections: this.#connections }),
     );
-    this.#health.addToServer(this.#server);
+    this.#server.addService(bytesServiceDefinition(HealthDesc), this.#health.handlers());
     addReflection(this.#server);
   }
 
@@ -127,8 +129,9 @@ export class GrpcServer {
    */
   async close(drainMs: number): Promise<boolean> {
     this.#connections.stopListening();
-    for (const name of ["", PresenceServiceDesc.typeName]) this.#health.setStatus(name, "NOT_SERVING");
+    this.#health.stopServing();
     this.options.service.drain();
+    this.#health.close();
     // What it says itself is not to be relied on: from Node 24 on it takes a session that is closing for one that is closed.
     this.#server.tryShutdown(() => {});
     const answered = this.#connections.emptied().then(() => true);

@@ -83,8 +83,12 @@ export function toStatus(error: unknown): Status {
 
 /** A request beyond its method's limit, in the words in which grpc-js refuses one that is beyond the server's (S21). */
 export function tooLarge(bytes: number, limit: number): ServiceError {
-  const details = `Received message larger than max (${bytes} vs. ${limit})`;
-  return Object.assign(new Error(details), { code: status.RESOURCE_EXHAUSTED, details, metadata: new Metadata() });
+  return serviceError(status.RESOURCE_EXHAUSTED, `Received message larger than max (${bytes} vs. ${limit})`);
+}
+
+/** A failure without details: of the standard services, or of the transport. */
+export function serviceError(code: status, details: string): ServiceError {
+  return Object.assign(new Error(details), { code, details, metadata: new Metadata() });
 }
 
 function detailsOf(error: PresenceError): Any[] {

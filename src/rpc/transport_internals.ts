@@ -18,12 +18,16 @@ export const PRIVATE_FIELDS = {
   stream: "stream",
   /** grpc-js, of the innermost call: the `grpc-encoding` of its request. */
   incomingEncoding: "incomingEncoding",
+  /** grpc-js, of the innermost call: what splits its request into messages. */
+  decoder: "decoder",
+  /** grpc-js, of that decoder: the maximum size of a message. */
+  maxReadMessageLength: "maxReadMessageLength",
   /** Node, of a socket: its libuv handle. */
   handle: "_handle",
 };
 
 /** A part of the transport that is reached through private fields. */
-export type Internal = "call stream" | "intercepted stream" | "request encoding" | "socket handle";
+export type Internal = "call stream" | "intercepted stream" | "request encoding" | "request limit" | "socket handle";
 
 /** The libuv handle of a socket. `socket.pause()` has no effect once an HTTP/2 session reads from the socket. */
 export interface SocketHandle {
@@ -40,10 +44,7 @@ export function http2StreamOf(call: AnyCall): ServerHttp2Stream | undefined {
 
 /** The HTTP/2 stream of a call as grpc-js gives it to an interceptor; undefined where the fields have other names. */
 export function http2StreamBelow(intercepted: object | undefined): ServerHttp2Stream | undefined {
-  if (!intercepted) return undefined;
-  const nextCall = fieldOf(intercepted, "nextCall") as object | undefined;
-  if (nextCall) return http2StreamBelow(nextCall);
-  const stream = fieldOf(intercepted, "stream") as Partial<ServerHttp2Stream> | undefined;
+  const stream = intercepted && (fieldOf(innermost(intercepted), "stream") as Partial<ServerHttp2Stream> | undefined);
   const isStream = typeof stream?.write === "function" && typeof stream.close === "function";
   return isStream ? (stream as ServerHttp2Stream) : undefined;
 }
@@ -54,11 +55,31 @@ export function requestEncodingOf(intercepted: object): string | undefined {
   return typeof encoding === "string" ? encoding : undefined;
 }
 
+/** Leaves decompressing the requests of an intercepted call to its handler; no effect where the field has another name. */
+export function keepCompressed(intercepted: object): void {
+  const call = innermost(intercepted) as Record<string, unknown>;
+  const encoding = fieldOf(call, "incomingEncoding");
+  if (encoding === "gzip" || encoding === "deflate") call[PRIVATE_FIELDS.incomingEncoding] = "identity";
+}
+
+/** Sets the maximum size of the requests of an intercepted call, in bytes. False: the fields have other names. */
+export function limitRequests(intercepted: object, maxBytes: number): boolean {
+  const decoder = fieldOf(innermost(intercepted), "decoder") as Record<string, unknown> | undefined;
+  if (!decoder || typeof fieldOf(decoder, "maxReadMessageLength") !== "number") return false;
+  decoder[PRIVATE_FIELDS.maxReadMessageLength] = maxBytes;
+  return true;
+}
+
 /** The handle of an open socket; undefined where the fields have other names, or the socket is closed. */
 export function handleOf(socket: Socket): SocketHandle | undefined {
   const handle = fieldOf(socket, "handle") as Partial<SocketHandle> | null | undefined;
   const isHandle = typeof handle?.readStop === "function" && typeof handle.readStart === "function";
   return isHandle && typeof handle.writeQueueSize === "number" ? (handle as SocketHandle) : undefined;
+}
+
+function innermost(intercepted: object): object {
+  const nextCall = fieldOf(intercepted, "nextCall") as object | undefined;
+  return nextCall ? innermost(nextCall) : intercepted;
 }
 
 function fieldOf(object: object, field: keyof typeof PRIVATE_FIELDS): unknown {

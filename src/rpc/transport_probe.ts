@@ -8,6 +8,7 @@ import {
   http2StreamBelow,
   http2StreamOf,
   type Internal,
+  limitRequests,
   requestEncodingOf,
 } from "./transport_internals.js";
 
@@ -25,6 +26,7 @@ export const DISABLED_WITHOUT: Readonly<Record<Internal, readonly string[]>> = {
     "the bound on compressed requests",
   ],
   "request encoding": ["the bound on compressed requests"],
+  "request limit": ["refusing large requests to health and reflection before they are buffered"],
   "socket handle": ["--max-connection-bytes-per-second"],
 };
 
@@ -45,6 +47,7 @@ export async function probeTransport(): Promise<ReadonlySet<Internal>> {
   const interceptor: ServerInterceptor = (_, call) => {
     expect("intercepted stream", http2StreamBelow(call) !== undefined);
     expect("request encoding", requestEncodingOf(call) === ENCODING);
+    expect("request limit", limitRequests(call, 1024));
     // As interceptors do that wrap a call: the stream of such a call is further down.
     return new ServerInterceptingCall(call);
   };

@@ -21,6 +21,8 @@ const MISSING = {
   nextCall: ["call stream"],
   stream: ["intercepted stream", "call stream"],
   incomingEncoding: ["request encoding"],
+  decoder: ["request limit"],
+  maxReadMessageLength: ["request limit"],
   handle: ["socket handle"],
 } as const;
 
