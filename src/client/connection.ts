@@ -62,10 +62,16 @@ export function connect(options: ConnectionOptions) {
     ...options.channelOptions,
   });
   let closed = false;
+  let openCalls = 0;
 
   async function* openOnly<Request, Response>(call: ClientMiddlewareCall<Request, Response>, callOptions: CallOptions) {
     if (closed) throw new PresenceError("this presence client is closed", { code: "CANCELLED" });
-    return yield* call.next(call.request, callOptions);
+    openCalls++;
+    try {
+      return yield* call.next(call.request, callOptions);
+    } finally {
+      openCalls--;
+    }
   }
 
   const rpc = createClientFactory()
@@ -86,6 +92,15 @@ export function connect(options: ConnectionOptions) {
       while (!closed && channel.getConnectivityState(true) === connectivityState.TRANSIENT_FAILURE) {
         await sleep(LOOK_MS, undefined, { signal });
       }
+    },
+    /**
+     * What may keep an open connection from answering a call, for an error message. Calls beyond what the server allows
+     * at a time on a connection are queued by HTTP/2, and nothing tells of that.
+     */
+    describeSilence(): string {
+      const isOpen = channel.getConnectivityState(false) === connectivityState.READY;
+      if (!isOpen) return "there is no connection to the server";
+      return `${openCalls} calls and streams of this client are open on its connection; the server may allow no more at a time`;
     },
     /** Ends the connection once the calls in flight are answered. */
     close(): void {

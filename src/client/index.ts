@@ -42,6 +42,7 @@ export type { FieldViolation, PresenceErrorDetails, PresenceErrorReason, StatusN
 export { PresenceError } from "./presence_error.js";
 export type { ReconnectOptions } from "./reconnect.js";
 export type { Closed, Connecting, Live, Reconnecting, SubscriptionStatus } from "./status.js";
-export type { ResumePoint, Subscription } from "./subscription.js";
+export type { Subscription } from "./subscription.js";
+export type { ResumePoint } from "./subscription_parts.js";
 export type { TokenSource } from "./token.js";
 export type { ChannelId, ChannelType, Lease, Position, StateResult, UserChannel, UserState } from "./types.js";

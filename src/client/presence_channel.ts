@@ -5,8 +5,8 @@ import { pagesOf } from "./pages.js";
 import { PresenceError } from "./presence_error.js";
 import { type ReconnectOptions, type ReconnectPolicy, reconnectPolicy } from "./reconnect.js";
 import type { SubscriptionStatus } from "./status.js";
-import type { ResumePoint } from "./subscription.js";
 import { Subscription } from "./subscription.js";
+import type { ResumePoint } from "./subscription_parts.js";
 import type { ChannelId, Lease, StateResult, UserState } from "./types.js";
 import type { Write } from "./write_queue.js";
 
@@ -36,7 +36,10 @@ export interface SubscribeOptions extends CallOptions {
   readonly initialStates?: Readonly<Record<string, string>>;
   /** How long to stay present after being lost, in milliseconds: 0 to 300 000 (S5). Default: the server's setting, 30 000. */
   readonly presenceTimeoutMs?: number;
-  /** Whether closing is a leave, or a drop that waits for the presence timeout (S2). Default: the server's setting, a leave. */
+  /**
+   * Whether the server takes a cancelled stream for a leave (true) or a disconnect (false). `close()` always leaves,
+   * because it sends LeaveChannel. Default: the server's setting, true.
+   */
   readonly leaveOnCancel?: boolean;
   /** The session to take up again, from an earlier subscription (S4). */
   readonly sessionId?: string;
@@ -182,10 +185,10 @@ export class PresenceChannel implements ChannelId {
       open: (from, signal) =>
         this.#rpc.subscribePresence(from ? { ...request, ...from, initialStates: {} } : request, { signal }),
       usable: (signal) => this.#connection.usable(signal),
+      describeSilence: () => this.#connection.describeSilence(),
       send: (write, signal) => this.#send(write, signal),
-      settle: () => settle(this),
       leave: (session) =>
-        this.leave({ sessionId: session, signal: AbortSignal.timeout(SETTLE_TIMEOUT_MS) }).catch(() => {}),
+        this.leave({ sessionId: session, signal: AbortSignal.timeout(LEAVE_TIMEOUT_MS) }).catch(() => {}),
       onEnd: (ended) => this.#subscriptions.delete(ended),
     });
     this.#subscriptions.add(subscription);
@@ -277,16 +280,5 @@ export class PresenceChannel implements ChannelId {
   }
 }
 
-/** How long `close()` waits for a server that does not answer, in milliseconds. */
-const SETTLE_TIMEOUT_MS = 1_000;
-
-/**
- * Resolves once the server has read all that was sent before, or after
- * `SETTLE_TIMEOUT_MS`. Frames of one HTTP/2 connection arrive in order, so the
- * answer to the cheapest call, be it a refusal, says so. Without this a process
- * that leaves and exits at once looks to the server like one that was killed, and
- * is kept for the presence timeout (S3).
- */
-export async function settle(channel: PresenceChannel): Promise<void> {
-  await channel.count({ signal: AbortSignal.timeout(SETTLE_TIMEOUT_MS) }).catch(() => {});
-}
+/** How long `close()` waits for the answer to LeaveChannel, in milliseconds. */
+const LEAVE_TIMEOUT_MS = 1_000;

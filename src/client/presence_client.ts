@@ -6,7 +6,7 @@ import { Feed, type WatchChannelsOptions } from "./feed.js";
 import { channelIdOf, channelMessageOf, userStateOf } from "./from_wire.js";
 import { pagesOf } from "./pages.js";
 import type { CallOptions } from "./presence_channel.js";
-import { PresenceChannel, settle } from "./presence_channel.js";
+import { PresenceChannel } from "./presence_channel.js";
 import { type ReconnectOptions, type ReconnectPolicy, reconnectPolicy } from "./reconnect.js";
 import type { Subscription } from "./subscription.js";
 import type { ChannelType, Lease, StateResult, UserChannel } from "./types.js";
@@ -129,8 +129,7 @@ export class PresenceClient implements AsyncDisposable {
   }
 
   /**
-   * Leaves all channels, ends all feeds, waits until the server has read that (a second at most),
-   * and closes the connection. Calls in flight are still answered; later ones fail
+   * Closes all subscriptions and feeds, as their `close()` does, and then the connection. Calls in flight are still answered; later ones fail
    * with `CANCELLED`. May be called twice.
    */
   close(): Promise<void> {
@@ -140,11 +139,7 @@ export class PresenceClient implements AsyncDisposable {
 
   async #close(): Promise<void> {
     for (const feed of this.#feeds) await feed.close();
-    const open = [...this.#subscriptions];
-    const cancelled = await Promise.all(open.map((subscription) => subscription.cancel()));
-    const last = open[cancelled.lastIndexOf(true)];
-    // One answer vouches for all that was cancelled: they share the connection.
-    if (last) await settle(this.channel(last.channel.name, { type: last.channel.type }));
+    await Promise.all([...this.#subscriptions].map((subscription) => subscription.close()));
     this.#connection.close();
   }
 

@@ -76,6 +76,8 @@ export interface KeepOpenOptions<Message> {
   open(signal: AbortSignal): AsyncIterable<Message>;
   /** Resolves when it makes sense to open a stream again; rejects when the signal is aborted. */
   usable(signal: AbortSignal): Promise<void>;
+  /** What may be the cause where no stream begins in time, for the error message. */
+  describeSilence(): string;
   /** Undefined: one stream, and its failure is the end. */
   readonly policy: ReconnectPolicy | undefined;
   /** Stops everything, a waiting included; the generator then fails with its reason. */
@@ -95,8 +97,8 @@ export interface Received<Message> {
  * with the first error that waiting does not cure.
  */
 export async function* keepOpen<Message>(options: KeepOpenOptions<Message>): AsyncGenerator<Received<Message>, void> {
-  const { open, usable, policy, signal, onStatus } = options;
-  const patience = new Patience(policy, signal);
+  const { open, usable, describeSilence, policy, signal, onStatus } = options;
+  const patience = new Patience(policy, signal, describeSilence);
   let wasLive = false;
   let attempt = 0;
   try {
@@ -145,13 +147,13 @@ class Patience {
   #ended = false;
   #reason: PresenceError | undefined;
 
-  constructor(policy: ReconnectPolicy | undefined, signal: AbortSignal) {
+  constructor(policy: ReconnectPolicy | undefined, signal: AbortSignal, describeSilence: () => string) {
     const timeoutMs = policy?.connectTimeoutMs ?? Number.POSITIVE_INFINITY;
     this.#endsAt = performance.now() + timeoutMs;
     this.signal = AbortSignal.any([signal, this.#over.signal]);
     // With 0 the one try takes as long as it takes.
     if (timeoutMs > 0 && timeoutMs < MAX_TIMER_MS) {
-      this.#timer = setTimeout(() => this.#over.abort(noAnswer(timeoutMs)), timeoutMs);
+      this.#timer = setTimeout(() => this.#over.abort(noAnswer(timeoutMs, describeSilence())), timeoutMs);
     }
   }
 
@@ -176,6 +178,6 @@ class Patience {
 /** The longest delay that Node's timers take. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
-function noAnswer(timeoutMs: number): PresenceError {
-  return new PresenceError(`no answer within ${timeoutMs} ms`, { code: "DEADLINE_EXCEEDED" });
+function noAnswer(timeoutMs: number, why: string): PresenceError {
+  return new PresenceError(`no answer within ${timeoutMs} ms: ${why}`, { code: "DEADLINE_EXCEEDED" });
 }

@@ -1,89 +1,46 @@
 import type { SubscribePresenceResponse } from "../../gen/presence/v1/presence_service_pb.js";
 import { applyEvent, applyState } from "./apply_event.js";
-import type { Deferred } from "./deferred.js";
-import { deferred } from "./deferred.js";
+import { type Deferred, deferred, within } from "./deferred.js";
 import { EventReader } from "./event_reader.js";
 import type { PresenceEvent, SnapshotEvent, SubscribedEvent } from "./events.js";
 import { PresenceError } from "./presence_error.js";
-import { keepOpen, type ReconnectPolicy } from "./reconnect.js";
+import { keepOpen } from "./reconnect.js";
 import type { SubscriptionStatus } from "./status.js";
+import type { Return, SubscriptionParts } from "./subscription_parts.js";
 import type { ChannelId, Position, StateResult, UserState } from "./types.js";
-import { type Send, type Write, WriteQueue } from "./write_queue.js";
+import { type Write, WriteQueue } from "./write_queue.js";
 
-/** A point to take a stream up from: a position, and who was present there. An earlier Subscription is one. */
-export interface ResumePoint {
-  readonly position: Position | undefined;
-  readonly members: ReadonlyMap<string, UserState>;
-}
-
-/** Where a stream that was lost is taken up again (S4, S16). */
-export interface Return {
-  readonly sessionId: string;
-  /** Undefined where nothing is held yet, or without presence. */
-  readonly resumeFrom: Position | undefined;
-}
-
-/** What a Subscription is made of. */
-export interface SubscriptionParts {
-  readonly channel: ChannelId;
-  /** Who takes part; empty for the one that the server takes the caller for. */
-  readonly userId: string;
-  /** Whether the user is invisible, and has no state here. */
-  readonly quiet: boolean;
-  readonly initialStates: Readonly<Record<string, string>>;
-  /** Whether snapshot and events are asked for. */
-  readonly withPresence: boolean;
-  /** Whether the stream brings one's own events too. */
-  readonly includeSelf: boolean;
-  readonly resumeFrom?: ResumePoint;
-  /** Ends the subscription as `close()` does; iteration, `ready` and `closed` then fail with its reason. */
-  readonly signal?: AbortSignal;
-  /** How to come back when the stream was lost; undefined: that is the end. */
-  readonly reconnect: ReconnectPolicy | undefined;
-  /** Told of each new status, before anything else hears of what led to it. */
-  readonly onStatus: ((status: SubscriptionStatus) => void) | undefined;
-  /** Starts the stream, or one that goes on where another was lost; aborting the signal cancels it. */
-  open(from: Return | undefined, signal: AbortSignal): AsyncIterable<SubscribePresenceResponse>;
-  /** Resolves when the connection is there again, or is being made. */
-  usable(signal: AbortSignal): Promise<void>;
-  /** Carries out a change of the user's state. */
-  readonly send: Send;
-  /** Resolves once the server has read all that was sent to it before. */
-  settle(): Promise<void>;
-  /** Ends a session whose stream was lost, as well as it goes in a second. */
-  leave(sessionId: string): Promise<void>;
-  /** Called once, when the stream is over. */
-  onEnd(subscription: Subscription): void;
-}
+/** How long `close()` waits for a stream that was asked for and has not begun, in milliseconds. */
+const OPENING_TIMEOUT_MS = 5_000;
 
 /**
- * One participation in a channel: a live map of who is there, and the events
- * that keep it.
+ * One participation in a channel: a live map of its members, and the events
+ * that keep the map up to date.
  *
- * **Coming back.** A stream that is lost is opened again, after a random time
- * that grows, with the session and from the position where it was lost. Within
- * the presence timeout the others hear nothing of it (S4). `members` stays, and
- * what was missed follows as events or as a snapshot, after a `subscribed` of its
- * own. When the server had given the user up meanwhile, its state is set again.
- * What the user sets while away waits, and goes out on return. `status` and
- * `onStatus` tell how it fares. Ends by itself only with an error that waiting
- * does not cure, such as `SAME_USER_REPLACED` or `NOT_ALLOWED`.
+ * **Reconnecting.** A lost stream is opened again after a random delay that
+ * grows, with the same session and from the last position. Within the presence
+ * timeout the other subscribers receive nothing. `members` stays, and what was
+ * missed follows as events or as a snapshot, after another `subscribed`. If the
+ * server has timed the user out meanwhile, the user's state is set again. Writes
+ * made while the stream is away are sent when it is back. `status` and `onStatus`
+ * report the state. The subscription ends by itself only with an error that
+ * waiting does not cure, such as `SAME_USER_REPLACED` or `NOT_ALLOWED`.
  *
- * **Reading.** While nobody iterates, the subscription reads the stream by
- * itself, keeps `members` right and lets the events go; it holds no more than the
- * members. From the first `next()` on, it reads only as fast as the iteration
- * does: `members` is then always as of the event in hand, and a slow loop is felt
- * by the server, which drops what is pending and sends a snapshot instead (S16a).
- * So an iteration that was begun should be carried on or closed.
+ * **Reading.** Without an iteration the subscription reads the stream, keeps
+ * `members` up to date and drops the events. From the first `next()` on it reads
+ * only as fast as the iteration does: `members` then matches the event that was
+ * returned last, and a slow loop makes this client a slow consumer, for which the
+ * server drops pending events and sends a snapshot. So carry an iteration on or
+ * close it.
  *
- * **Iterating** begins with `subscribed` and, as soon as it is there, a
- * `snapshot`, however late it begins. There is one sequence of events: several
- * iterators share it. Leaving the loop closes the subscription.
+ * **Iterating** begins with `subscribed` and, when it is there, a `snapshot`,
+ * however late it begins. All iterators share one sequence of events. Leaving the
+ * loop closes the subscription.
  *
- * **One's own state.** The service does not send a user its own events unless
+ * **Own state.** The service does not send a user its own events unless
  * `includeSelf` asks for them. `members` has the results of `setState` and
- * `removeState` calls made through the same client; changes that the same user
- * makes elsewhere are seen with `includeSelf` only.
+ * `removeState` calls of this client; changes that the same user makes elsewhere
+ * arrive only with `includeSelf`.
  */
 export class Subscription implements AsyncIterable<PresenceEvent>, AsyncDisposable {
   /** The channel subscribed to. */
@@ -104,7 +61,7 @@ export class Subscription implements AsyncIterable<PresenceEvent>, AsyncDisposab
   /** Calls of `next()` that have no event yet. */
   readonly #waiting: Deferred<IteratorResult<PresenceEvent, undefined>>[] = [];
   /** What a late iteration begins with. */
-  #opening: PresenceEvent[] = [];
+  #begun: PresenceEvent[] = [];
   #iterated = false;
   /** Resolved when the reading may go on; present while it waits for the iteration. */
   #wanted: Deferred<void> | undefined;
@@ -118,7 +75,8 @@ export class Subscription implements AsyncIterable<PresenceEvent>, AsyncDisposab
   #position: Position | undefined;
   /** The latest answer to a call of one's own, for a snapshot that was taken before it. */
   #own: StateResult | undefined;
-  #closing = false;
+  /** Present while a stream was asked for and has neither begun nor failed. */
+  #opening: Deferred<void> | undefined;
   #left: Promise<void> | undefined;
   #ended = false;
   #failure: { error: unknown } | undefined;
@@ -160,34 +118,13 @@ export class Subscription implements AsyncIterable<PresenceEvent>, AsyncDisposab
   }
 
   /**
-   * Leaves: cancels the stream. Resolves when the server has read that, so that
-   * whoever asks afterwards no longer finds the user (S2), or after a second
-   * without an answer. Ends an iteration without an error. May be called twice.
+   * Leaves: ends the iteration without an error, sends LeaveChannel and waits for
+   * the answer, at most 1 second. Called before `subscribed`, it first waits until
+   * the stream has begun or failed, at most 5 seconds. After it resolves, the
+   * user's session is over. May be called twice.
    */
   close(): Promise<void> {
-    this.#left ??= this.#leave();
-    return this.#left;
-  }
-
-  async #leave(): Promise<void> {
-    if (await this.cancel()) await this.#parts.settle();
-  }
-
-  /**
-   * As `close`, without waiting until the server has read it; tells whether there is anything that it must read.
-   *
-   * @internal
-   */
-  async cancel(): Promise<boolean> {
-    if (this.#ended) return false;
-    const isAway = this.#session !== undefined && this.#status.state !== "live";
-    this.#closing = true;
-    this.#cancel.abort();
-    this.#wanted?.resolve();
-    await this.closed.catch(() => {});
-    // A session that is away cannot be cancelled, and would be there for the others until its time is over.
-    if (isAway) await this.#parts.leave(this.#session!);
-    return !isAway;
+    return this.#stop(undefined);
   }
 
   /** The same as `close`, for `await using`. */
@@ -240,28 +177,44 @@ export class Subscription implements AsyncIterable<PresenceEvent>, AsyncDisposab
 
   async #run(): Promise<void> {
     const { signal } = this.#parts;
-    const abort = (): void => {
-      this.#cancel.abort(signal?.reason);
-      this.#wanted?.resolve();
-    };
+    const abort = (): void => void this.#stop({ error: signal?.reason });
     if (signal?.aborted) abort();
     signal?.addEventListener("abort", abort, { once: true });
     try {
       await this.#read();
       this.#end(undefined);
     } catch (error) {
-      this.#end(this.#closing ? undefined : { error });
+      this.#end({ error });
     } finally {
       signal?.removeEventListener("abort", abort);
+      await this.#left;
       this.#parts.onEnd(this);
     }
+  }
+
+  /** Ends what the application sees at once, and the session and its stream as soon as that is possible. */
+  #stop(failure: { error: unknown } | undefined): Promise<void> {
+    if (!this.#left && !this.#ended) {
+      this.#end(failure);
+      this.#left = this.#leave();
+    }
+    return this.#left ?? Promise.resolve();
+  }
+
+  async #leave(): Promise<void> {
+    this.#wanted?.resolve();
+    // A call that is cancelled before it has begun may reach the server all the same.
+    if (this.#opening) await within(OPENING_TIMEOUT_MS, this.#opening.promise);
+    if (this.#session !== undefined) await this.#parts.leave(this.#session);
+    this.#cancel.abort();
   }
 
   async #read(): Promise<void> {
     const { signal } = this.#cancel;
     const responses = keepOpen({
-      open: (attempt) => this.#parts.open(this.#whereLost(), attempt),
+      open: (attempt) => this.#open(attempt),
       usable: (attempt) => this.#parts.usable(attempt),
+      describeSilence: () => this.#parts.describeSilence(),
       policy: this.#parts.reconnect,
       signal,
       onStatus: (status) => this.#fares(status),
@@ -269,17 +222,32 @@ export class Subscription implements AsyncIterable<PresenceEvent>, AsyncDisposab
     for await (const { message: response, first } of responses) {
       if (first) this.#attached(response);
       for (const message of response.events) {
-        while (this.#iterated && this.#waiting.length === 0 && !signal.aborted) {
+        while (this.#iterated && this.#waiting.length === 0 && !this.#ended) {
           this.#wanted = deferred();
           await this.#wanted.promise;
           this.#wanted = undefined;
         }
-        signal.throwIfAborted();
+        if (this.#ended) break;
         const event = this.#reader.read(message);
         if (event?.kind === "unknown") this.#position = event.position;
         else if (event) this.#take(event);
       }
     }
+  }
+
+  async *#open(signal: AbortSignal): AsyncGenerator<SubscribePresenceResponse, void> {
+    if (this.#ended) throw new PresenceError("the subscription was closed", { code: "CANCELLED" });
+    this.#opening = deferred();
+    try {
+      yield* this.#parts.open(this.#whereLost(), signal);
+    } finally {
+      this.#opened();
+    }
+  }
+
+  #opened(): void {
+    this.#opening?.resolve();
+    this.#opening = undefined;
   }
 
   #whereLost(): Return | undefined {
@@ -288,6 +256,7 @@ export class Subscription implements AsyncIterable<PresenceEvent>, AsyncDisposab
   }
 
   #fares(status: SubscriptionStatus): void {
+    if (this.#ended && status.state !== "closed") return;
     this.#status = status;
     if (status.state !== "live") this.#writes?.hold();
     this.#parts.onStatus?.(status);
@@ -298,11 +267,13 @@ export class Subscription implements AsyncIterable<PresenceEvent>, AsyncDisposab
    */
   #attached({ events }: SubscribePresenceResponse): void {
     this.#reader = new EventReader();
+    this.#opened();
     const subscribed = events.find(({ event }) => event.case === "subscribed")?.event;
     if (subscribed?.case !== "subscribed") return;
     const { sessionId, resumed } = subscribed.value;
     const isReturn = this.#session !== undefined;
     this.#session = sessionId;
+    if (this.#ended) return;
     if (isReturn && !resumed && !this.#parts.quiet) {
       const states = this.#carried();
       if (Object.keys(states).length > 0) this.#writes?.restore(states);
@@ -352,10 +323,10 @@ export class Subscription implements AsyncIterable<PresenceEvent>, AsyncDisposab
   async #next(): Promise<IteratorResult<PresenceEvent, undefined>> {
     if (!this.#iterated) {
       this.#iterated = true;
-      this.#opening = this.#soFar();
+      this.#begun = this.#soFar();
     }
-    const opening = this.#opening.shift();
-    if (opening) return { done: false, value: opening };
+    const begun = this.#begun.shift();
+    if (begun) return { done: false, value: begun };
     if (this.#ended) return this.#finish();
     const waiting = deferred<IteratorResult<PresenceEvent, undefined>>();
     this.#waiting.push(waiting);
@@ -374,6 +345,7 @@ export class Subscription implements AsyncIterable<PresenceEvent>, AsyncDisposab
   }
 
   #end(failure: { error: unknown } | undefined): void {
+    if (this.#ended) return;
     this.#ended = true;
     this.#failure = failure;
     this.#writes?.close(

@@ -8,7 +8,7 @@ import { ChannelType, UserStateSchema } from "../../../gen/presence/v1/presence_
 import { deferred } from "../../../src/client/deferred.js";
 import type { PresenceClient } from "../../../src/client/index.js";
 import { createPresenceClient, PresenceError } from "../../../src/client/index.js";
-import { at, FakeService, NOON, refusal, user } from "./fake_service.js";
+import { at, FakeService, NOON, refusal, snapshot, subscribed, user } from "./fake_service.js";
 
 function info(reason: string, metadata: Record<string, string> = {}, domain = "presence.v1"): Any {
   return anyPack(ErrorInfoSchema, create(ErrorInfoSchema, { reason, domain, metadata }));
@@ -258,14 +258,15 @@ describe("calls of the client", () => {
   it("uses one connection for all calls and streams, and ends it with close()", async () => {
     service.handlers.getState = ({ userId }) => ({ state: user(userId) });
     const room = presence.channel("chat_room");
-    room.subscribe();
-    presence.channel("other").subscribe();
+    const subscriptions = [room.subscribe(), presence.channel("other").subscribe()];
     const streams = [await service.nextStream(), await service.nextStream()];
+    for (const stream of streams) stream.send(subscribed(), snapshot(1, []));
+    await Promise.all(subscriptions.map(({ ready }) => ready));
     await Promise.all([room.getState("a"), room.getState("b"), presence.channel("x").getState("c")]);
     assert.equal(service.peers.size, 1);
     const answer = deferred<void>();
     const asked = deferred<void>();
-    service.handlers.listOnlineUsers = async () => {
+    service.handlers.leaveChannel = async () => {
       asked.resolve();
       await answer.promise;
       return {};

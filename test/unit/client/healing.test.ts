@@ -216,10 +216,12 @@ describe("Subscription, coming back", () => {
     it("does not wait for a return that is not to be", async () => {
       const [subscription, stream] = await live();
       stream.fail(LOST);
-      await service.nextStream();
+      const next = await service.nextStream();
       const refused = assert.rejects(room().setState({ Mode: "Happy" }), { code: "CANCELLED" });
-      await subscription.close();
+      const closing = subscription.close();
       await refused;
+      next.send(subscribed());
+      await closing;
     });
 
     it("may be set from within the iteration while the stream is away", async () => {

@@ -34,8 +34,9 @@ describe("Subscription", () => {
   });
 
   afterEach(async () => {
-    await presence.close();
+    // First, so that no stream that a test left without an answer is waited for.
     service.stop();
+    await presence.close();
   });
 
   const room = () => presence.channel("chat_room");
@@ -266,24 +267,68 @@ describe("Subscription", () => {
   });
 
   describe("ending", () => {
-    it("close() cancels the stream, ends the iteration, and waits until the server has read it", async () => {
+    it("close() ends the iteration at once, sends LeaveChannel, and then cancels the stream", async () => {
       const order: string[] = [];
-      service.handlers.listOnlineUsers = () => {
-        order.push("asked");
+      service.handlers.leaveChannel = ({ sessionId }) => {
+        order.push(`leave ${sessionId}`);
         return {};
       };
       const subscription = room().subscribe();
       const stream = await service.nextStream();
-      stream.cancelled.then(() => order.push("cancelled"));
+      const cancelled = stream.cancelled.then(() => order.push("cancelled"));
       const iterator = subscription[Symbol.asyncIterator]();
+      stream.send(subscribed());
+      await iterator.next();
       const pending = [iterator.next(), iterator.next()];
       await subscription.close();
+      await cancelled;
       assert.deepEqual(await Promise.all(pending), Array(2).fill({ done: true, value: undefined }));
       assert.deepEqual(await iterator.next(), { done: true, value: undefined });
-      assert.deepEqual(order, ["cancelled", "asked"]);
+      assert.deepEqual(order, ["leave session-1", "cancelled"]);
       await subscription.closed;
       await subscription.close();
       await assert.rejects(subscription.ready, { name: "PresenceError", code: "CANCELLED" });
+    });
+
+    it("close() before subscribed waits for it, and then ends that session", async () => {
+      const left: string[] = [];
+      service.handlers.leaveChannel = ({ sessionId }) => {
+        left.push(sessionId);
+        return {};
+      };
+      const subscription = room().subscribe();
+      const closing = subscription.close();
+      await subscription.closed;
+      const stream = await service.nextStream();
+      assert.deepEqual(left, []);
+      stream.send(subscribed(1, { sessionId: "late" }));
+      await closing;
+      assert.deepEqual(left, ["late"]);
+      await stream.cancelled;
+    });
+
+    it("close() before subscribed is over when the stream fails, and opens no other", async () => {
+      const subscription = room().subscribe({ reconnect: { minDelayMs: 1, maxDelayMs: 1 } });
+      const closing = subscription.close();
+      const stream = await service.nextStream();
+      stream.fail(refusal(grpc.status.UNAVAILABLE, "away"));
+      await closing;
+      const other = room().subscribe({ sessionId: "other" });
+      assert.equal((await service.nextStream()).request.sessionId, "other");
+      void other.close();
+    });
+
+    it("close() sends LeaveChannel where a cancel does not count", async () => {
+      const left: string[] = [];
+      service.handlers.leaveChannel = ({ sessionId }) => {
+        left.push(sessionId);
+        return {};
+      };
+      const subscription = room().subscribe({ leaveOnCancel: false });
+      (await service.nextStream()).send(subscribed(), snapshot(1, []));
+      await subscription.ready;
+      await presence.close();
+      assert.deepEqual(left, ["session-1"]);
     });
 
     it("leaving the loop closes", async () => {
@@ -317,6 +362,7 @@ describe("Subscription", () => {
       await assert.rejects(next, isWhy);
       await assert.rejects(subscription.ready, isWhy);
       await assert.rejects(subscription.closed, isWhy);
+      stream.send(subscribed());
       await stream.cancelled;
     });
 
@@ -324,7 +370,9 @@ describe("Subscription", () => {
       const subscription = room().subscribe({ signal: AbortSignal.abort() });
       await assert.rejects(subscription.closed, { name: "AbortError" });
       const other = room().subscribe({ sessionId: "other" });
-      assert.equal((await service.nextStream()).request.sessionId, "other");
+      const stream = await service.nextStream();
+      assert.equal(stream.request.sessionId, "other");
+      stream.send(subscribed());
       await other.close();
     });
 
