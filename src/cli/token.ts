@@ -1,4 +1,3 @@
-import { readFile } from "node:fs/promises";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { type ChannelGrant, RIGHTS, type Right } from "../model/grant.js";
 import type { Io } from "./io.js";
@@ -80,12 +79,11 @@ async function secretOf({ secretFile, devSecret }: TokenFlags): Promise<string> 
     throw new InvalidArgumentError("say what to sign with: --secret-file PATH or --dev-secret");
   }
   if (secretFile === undefined) return (await import("../auth/dev_secret.js")).DEV_SECRET;
+  const { readSettingFile, secretIn } = await import("../server/setting_file.js");
   try {
-    return (await readFile(secretFile, "utf8")).replace(/\r?\n$/, "");
+    return secretIn(readSettingFile("--secret-file", secretFile).text);
   } catch (error) {
-    throw new InvalidArgumentError(
-      `--secret-file: ${secretFile} cannot be read (${(error as NodeJS.ErrnoException).code})`,
-    );
+    throw new InvalidArgumentError((error as Error).message);
   }
 }
 

@@ -6,15 +6,18 @@ export interface TlsMaterial {
   /** The server's certificate, and the chain up to its authority. */
   readonly cert: string;
   readonly key: string;
-  /** The authorities of client certificates; `undefined`: clients need none. */
-  readonly clientCa: string | undefined;
+  /**
+   * The authorities of client certificates, one PEM block each; `undefined`: clients need none. A list, because Node takes
+   * an empty string for "not given", which means its own list of public authorities; of an empty list it trusts nobody.
+   */
+  readonly clientCa: readonly string[] | undefined;
 }
 
 /** How long a client may take to finish its handshake, in ms. */
 const HANDSHAKE_MS = 10_000;
 
 const contextOf = ({ cert, key, clientCa }: TlsMaterial) =>
-  ({ cert, key, ca: clientCa, minVersion: "TLSv1.2" }) as const;
+  ({ cert, key, ca: clientCa && [...clientCa], minVersion: "TLSv1.2" }) as const;
 
 /**
  * What makes connections secure: TLS 1.2 or later, and HTTP/2 alone. It does not listen; connections are given to it as

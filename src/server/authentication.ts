@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import type { Logger } from "pino";
 import { DEV_SECRET } from "../auth/dev_secret.js";
 import { isUserId } from "../auth/identity.js";
@@ -9,6 +8,7 @@ import { notAuthenticated, tokenExpired } from "../model/unauthenticated.js";
 import { type Authenticate, type Caller, type ClientCertificate, callerFromMetadata } from "../service/caller.js";
 import type { SecuritySettings } from "./security_settings.js";
 import { SettingError } from "./setting.js";
+import { readSettingFile, secretIn } from "./setting_file.js";
 
 /** How long a failure to fetch keys stands before it is tried again, in ms. */
 const JWKS_RETRY_MS = 1000;
@@ -74,12 +74,11 @@ function keySource(
   if (tokenSecret !== undefined) return { flag: "--token-secret", source: { kind: "secret", secret: tokenSecret } };
   if (tokenSecretFile !== undefined) {
     const flag = "--token-secret-file";
-    // Editors end a file with a line break, which is no part of the secret.
-    return { flag, source: { kind: "secret", secret: readSettingFile(flag, tokenSecretFile).replace(/\r?\n$/, "") } };
+    return { flag, source: { kind: "secret", secret: secretIn(readSettingFile(flag, tokenSecretFile).text) } };
   }
   if (tokenKeyFile !== undefined) {
     const flag = "--token-key-file";
-    return { flag, source: { kind: "public", text: readSettingFile(flag, tokenKeyFile) } };
+    return { flag, source: { kind: "public", text: readSettingFile(flag, tokenKeyFile).text } };
   }
   if (tokenJwks !== undefined) {
     return {
@@ -95,13 +94,4 @@ function keySource(
     };
   }
   return devSecret ? { flag: "--dev-secret", source: { kind: "secret", secret: DEV_SECRET } } : undefined;
-}
-
-/** The text of a file that a setting names; throws a SettingError that says which and why it cannot be read. */
-export function readSettingFile(flag: string, path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (error) {
-    throw new SettingError(`${flag}: ${path} cannot be read (${(error as NodeJS.ErrnoException).code})`);
-  }
 }

@@ -135,6 +135,50 @@ describe("rollcall serve, asking who calls", () => {
     }
   });
 
+  it("trusts no public authority when the file of its own is empty, at start or later", async () => {
+    const folder = mkdtempSync(path.join(tmpdir(), "rollcall-ca-"));
+    const file = (name: string, text: string): string => {
+      writeFileSync(path.join(folder, name), text);
+      return path.join(folder, name);
+    };
+    const [own, foreign] = [makeAuthority(), makeAuthority("Foreign")];
+    const server = own.issue("server");
+    const [cert, key] = [file("cert.pem", server.cert), file("key.pem", server.key)];
+    const flags = (ca: string) => ["--tls-cert", cert, "--tls-key", key, "--tls-client-ca", ca, "--identity-from-cert"];
+    const environment = {
+      NODE_EXTRA_CA_CERTS: file("public.pem", foreign.cert),
+      ROLLCALL_WASTED_CONNECTION_DELAY: "0",
+    };
+    try {
+      await assert.rejects(serve(flags(file("none.pem", "")), environment), /--tls-client-ca: \S+ is empty/);
+      const ca = file("ca.pem", own.cert);
+      const address = await serve(flags(ca), environment);
+      const isLetIn = async ({ cert, key }: Certificate): Promise<boolean> => {
+        const port = Number(address.split(":")[1]);
+        // In TLS 1.3 a client has finished before the server looks at its certificate.
+        const shaking = { ca: own.cert, cert, key, ALPNProtocols: ["h2"], maxVersion: "TLSv1.2" } as const;
+        const socket = connectTls({ host: "127.0.0.1", port, ...shaking });
+        const isIn = await once(socket, "secureConnect").then(
+          () => true,
+          () => false,
+        );
+        socket.destroy();
+        return isIn;
+      };
+      assert.equal(await isLetIn(foreign.issue("admin")), false);
+      for (const text of ["", own.cert.slice(0, 100), "\n"]) {
+        const tries = output.stderr.split("the old ones stay").length;
+        file("ca.pem", text);
+        child!.kill("SIGHUP");
+        while (output.stderr.split("the old ones stay").length === tries) await once(child!.stderr!, "data");
+        assert.equal(await isLetIn(foreign.issue("admin")), false);
+        assert.equal(await isLetIn(own.issue("tony")), true);
+      }
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
   it("commands reach it by the IP address and by the name that its certificate holds, and by no other", async () => {
     const folder = mkdtempSync(path.join(tmpdir(), "rollcall-tls-"));
     const file = (name: string, text: string): string => {
