@@ -1,4 +1,5 @@
 import picocolors from "picocolors";
+import { EXIT_CODES } from "./exit_codes.js";
 
 /** The part of a stream that the commands write to. */
 export interface Out {
@@ -56,7 +57,10 @@ const ONE_KEYSTROKE_MS = 500;
 export function processIo(): Io {
   const closed = new AbortController();
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code !== "EPIPE") throw error;
+    if (error.code !== "EPIPE") {
+      process.stderr.write(`rollcall: standard output: ${error.message}\n`);
+      process.exitCode = EXIT_CODES.unexpected;
+    }
     closed.abort(error);
   });
   return {

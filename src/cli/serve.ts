@@ -1,3 +1,4 @@
+import { isatty } from "node:tty";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { addChannelSettings, type ChannelSettings } from "../server/channel_settings.js";
 import { type RollcallServer, startServer } from "../server/server.js";
@@ -61,6 +62,8 @@ function placeholder(setting: Setting): string {
 }
 
 async function serve(options: Partial<ServerSettings>): Promise<void> {
+  // A log that nobody reads any more does not end the server; the lines that are lost are counted.
+  process.stderr.on("error", () => {});
   let server: RollcallServer;
   try {
     server = await startServer(options);
@@ -76,12 +79,17 @@ async function serve(options: Partial<ServerSettings>): Promise<void> {
   const told = new Promise<void>((resolve) => {
     process.on("SIGTERM", resolve);
     process.on("SIGINT", resolve);
+    // A terminal that is closed sends it too; a server without certificates has nothing to reload, and ends with it.
+    process.on("SIGHUP", () => {
+      if (server.settings.tlsCert === undefined && isatty(0)) resolve();
+      else server.reloadTls();
+    });
   });
-  // Elsewhere it means what it always meant: that the terminal is gone.
-  if (server.settings.tlsCert !== undefined) process.on("SIGHUP", () => server.reloadTls());
   process.stdout.write(banner(server));
   await told;
   await server.close();
+  // What nobody reads would keep the process alive for ever: a pipe of standard output or of standard error that is full.
+  process.exit();
 }
 
 /** One line on why a server cannot be started, for the errors that are not bugs. */

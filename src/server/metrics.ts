@@ -6,6 +6,7 @@ import type { Feed } from "../fanout/feed.js";
 import type { Hub } from "../fanout/hub.js";
 import type { ListenAddress } from "../rpc/connections.js";
 import type { GrpcServer } from "../rpc/grpc_server.js";
+import type { LogWriter } from "./log_writer.js";
 
 /** What the metrics read. */
 export interface MetricsSources {
@@ -13,6 +14,7 @@ export interface MetricsSources {
   readonly hub: Hub;
   readonly feed: Feed;
   readonly grpc: GrpcServer;
+  readonly logWriter: LogWriter;
 }
 
 /** The server's metrics. What can be read off when asked costs nothing in between. */
@@ -48,7 +50,7 @@ export class Metrics {
         },
       });
     };
-    const { engine, hub, feed, grpc } = sources;
+    const { engine, hub, feed, grpc, logWriter } = sources;
     gauge("rollcall_connections", "Open connections", () => grpc.connections);
     gauge(
       "rollcall_refused_connections",
@@ -67,6 +69,11 @@ export class Metrics {
       "rollcall_delivered_events",
       "Events written to readers and watchers since the start",
       () => hub.stats().delivered + feed.stats().delivered,
+    );
+    gauge(
+      "rollcall_dropped_log_lines",
+      "Log lines dropped since the start because standard error was not read fast enough or failed",
+      () => logWriter.dropped,
     );
     const byState = (name: string, who: string, read: () => Readonly<Record<string, number>>): void => {
       new Gauge({

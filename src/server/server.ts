@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { destination, type Logger, pino } from "pino";
+import { type Logger, pino } from "pino";
 import { MemoryEngine } from "../engine/memory.js";
 import { Feed } from "../fanout/feed.js";
 import { Hub } from "../fanout/hub.js";
@@ -15,10 +15,14 @@ import { authentication } from "./authentication.js";
 import { paceOf, rulesOf } from "./channel_settings.js";
 import { isAuthenticating } from "./check_security.js";
 import { resolveSettings } from "./given_settings.js";
+import { LogWriter } from "./log_writer.js";
 import { Metrics } from "./metrics.js";
 import { nodeWarning } from "./node_release.js";
 import { deprecatedFlags, formatAddress, type ServerSettings } from "./settings.js";
 import { readTls, watchTls } from "./tls_files.js";
+
+/** How long the last log lines may take to be written when the server has stopped, in ms. */
+const LOG_FLUSH_MS = 1000;
 
 /** Clients that are sent away come back after a random time of at most this, in ms (S24). */
 const DRAIN_JITTER_MS = 5000;
@@ -34,7 +38,8 @@ export interface RollcallServer {
   readonly authenticates: boolean;
   /**
    * Reads the files of `--tls-cert`, `--tls-key` and `--tls-client-ca` again, for new connections; those that are open
-   * stay. What cannot be used is logged, and the old ones stay. Happens by itself when the files change.
+   * stay. What cannot be used is logged, and the old ones stay. Happens by itself when the files change. Without these
+   * settings it does nothing but log a line.
    */
   reloadTls(): void;
   /**
@@ -61,7 +66,8 @@ export async function startServer(
   parts: ServerParts = {},
 ): Promise<RollcallServer> {
   const settings = resolveSettings(given);
-  const log = pino({ level: settings.logLevel, base: { pid: process.pid } }, destination({ fd: 2, sync: true }));
+  const logWriter = new LogWriter(process.stderr, (count) => log.warn({ count }, "log lines dropped"));
+  const log = pino({ level: settings.logLevel, base: { pid: process.pid } }, logWriter);
   const onError = (error: unknown): void => log.error({ err: error }, "failed inside");
   const authenticate = authentication({ settings, now: Date.now, log });
   const tls = readTls(settings);
@@ -151,7 +157,7 @@ export async function startServer(
     try {
       const renewed = readTls(settings);
       if (renewed) grpc.renewTls(renewed);
-      log.info("certificates read again");
+      log.info(renewed ? "certificates read again" : "nothing to reload: the server has no certificates");
     } catch (error) {
       log.error({ why: (error as Error).message }, "certificates cannot be used; the old ones stay");
     }
@@ -170,7 +176,7 @@ export async function startServer(
     const address = formatAddress(await grpc.listen(settings.listen));
     let metricsAddress: string | undefined;
     if (settings.metrics) {
-      metrics = new Metrics({ engine, hub, feed, grpc });
+      metrics = new Metrics({ engine, hub, feed, grpc, logWriter });
       metricsAddress = formatAddress(await metrics.listen(settings.metrics));
     }
     log.info({ address, metrics: metricsAddress }, "listening");
@@ -185,12 +191,13 @@ export async function startServer(
       authenticates: isAuthenticating(settings),
       reloadTls,
       close: () => {
-        closing ??= goDown(stop, log, service);
+        closing ??= goDown(stop, log, service).then(() => logWriter.flush(LOG_FLUSH_MS));
         return closing;
       },
     };
   } catch (error) {
     await stop();
+    await logWriter.flush(LOG_FLUSH_MS);
     throw error;
   }
 }

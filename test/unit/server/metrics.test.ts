@@ -3,6 +3,7 @@ import type { Engine } from "../../../src/engine/engine.js";
 import type { Feed } from "../../../src/fanout/feed.js";
 import type { Hub } from "../../../src/fanout/hub.js";
 import type { GrpcServer } from "../../../src/rpc/grpc_server.js";
+import type { LogWriter } from "../../../src/server/log_writer.js";
 import { Metrics } from "../../../src/server/metrics.js";
 
 describe("server: metrics", () => {
@@ -17,6 +18,7 @@ describe("server: metrics", () => {
       hub: { stats: () => ({ channels: 1, readers, delivered: 123 }) } as unknown as Hub,
       feed: { stats: () => ({ watchers, delivered: 1000 }) } as unknown as Feed,
       grpc: { connections: 4, refusedConnections: 5, heldConnections: 6 } as GrpcServer,
+      logWriter: { dropped: 11 } as LogWriter,
     });
     const { host, port } = await metrics.listen({ host: "127.0.0.1", port: 0 });
     url = `http://${host}:${port}`;
@@ -36,6 +38,7 @@ describe("server: metrics", () => {
     assert.equal(values.get("rollcall_connections"), "4");
     assert.equal(values.get("rollcall_refused_connections"), "5");
     assert.equal(values.get("rollcall_held_connections"), "6");
+    assert.equal(values.get("rollcall_dropped_log_lines"), "11");
     assert.equal(values.get("rollcall_channels"), "3");
     assert.equal(values.get("rollcall_present"), "7");
     assert.equal(values.get("rollcall_sessions"), "9");
