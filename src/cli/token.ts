@@ -79,11 +79,11 @@ async function secretOf({ secretFile, devSecret }: TokenFlags): Promise<string> 
     throw new InvalidArgumentError("say what to sign with: --secret-file PATH or --dev-secret");
   }
   if (secretFile === undefined) return (await import("../auth/dev_secret.js")).DEV_SECRET;
-  const { readSettingFile, secretIn } = await import("../server/setting_file.js");
+  const { readTextFile, secretIn } = await import("../auth/text_file.js");
   try {
-    return secretIn(readSettingFile("--secret-file", secretFile).text);
+    return secretIn(readTextFile(secretFile).text);
   } catch (error) {
-    throw new InvalidArgumentError((error as Error).message);
+    throw new InvalidArgumentError(`--secret-file: ${(error as Error).message}`);
   }
 }
 

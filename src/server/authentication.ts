@@ -2,13 +2,14 @@ import type { Logger } from "pino";
 import { DEV_SECRET } from "../auth/dev_secret.js";
 import { isUserId } from "../auth/identity.js";
 import { KeyError, type KeySource, loadKeys } from "../auth/keys.js";
+import { secretIn } from "../auth/text_file.js";
 import { TokenVerifier } from "../auth/token_verifier.js";
 import { DEFAULT_CHANNELS } from "../model/grant.js";
 import { notAuthenticated, tokenExpired } from "../model/unauthenticated.js";
 import { type Authenticate, type Caller, type ClientCertificate, callerFromMetadata } from "../service/caller.js";
 import type { SecuritySettings } from "./security_settings.js";
 import { SettingError } from "./setting.js";
-import { readSettingFile, secretIn } from "./setting_file.js";
+import { readSettingFile } from "./setting_file.js";
 
 /** How long a failure to fetch keys stands before it is tried again, in ms. */
 const JWKS_RETRY_MS = 1000;

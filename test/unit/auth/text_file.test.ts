@@ -3,9 +3,9 @@ import { execFileSync } from "node:child_process";
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { readSettingFile, secretIn } from "../../../src/server/setting_file.js";
+import { readTextFile, secretIn } from "../../../src/auth/text_file.js";
 
-describe("server: files that settings name", () => {
+describe("auth: files of keys and certificates", () => {
   let folder: string;
   beforeEach(() => {
     folder = mkdtempSync(path.join(tmpdir(), "rollcall-file-"));
@@ -18,14 +18,14 @@ describe("server: files that settings name", () => {
     return where;
   };
   const refused = (where: string, why: string): void =>
-    assert.throws(() => readSettingFile("--flag", where), { name: "SettingError", message: `--flag: ${where} ${why}` });
+    assert.throws(() => readTextFile(where), { name: "TextFileError", message: `${where} ${why}` });
 
   it("are read up to 1 MiB, through links as well", () => {
     const text = "x".repeat(1024 * 1024);
     const link = path.join(folder, "link");
     symlinkSync(file(text), link);
-    assert.equal(readSettingFile("--flag", link).text, text);
-    assert.equal(readSettingFile("--flag", file("\uFEFFä\n")).text, "\uFEFFä\n");
+    assert.equal(readTextFile(link).text, text);
+    assert.equal(readTextFile(file("\uFEFFä\n")).text, "\uFEFFä\n");
   });
 
   it("are refused when they are empty, too large, not text, not there, or no regular files", () => {
@@ -62,7 +62,7 @@ describe("server: files that settings name", () => {
       [0o604, true],
     ] as const) {
       chmodSync(where, mode);
-      assert.equal(readSettingFile("--flag", where).isReadableByOthers, expected, mode.toString(8));
+      assert.equal(readTextFile(where).isReadableByOthers, expected, mode.toString(8));
     }
   });
 
