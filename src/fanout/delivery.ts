@@ -1,19 +1,20 @@
-import { type Delta, deltaBytes } from "../model/delta.js";
-import { joinPieces } from "./messages.js";
+import { deltaBytes } from "../model/delta.js";
+import type { Announcement } from "./announcement.js";
+import { concat } from "./messages.js";
 import type { NetChanges, PendingInterval } from "./pending_interval.js";
 import type { Piece } from "./ports.js";
 import type { Reader } from "./reader.js";
 
 /**
  * Tells every change of a batch singly (S16): the same bytes to all who keep up, but for those whom one of the changes
- * is their own; the others keep it for later. Gives the number of events written, counted once for each reader.
+ * is their own. A reader keeps for later what its stream has no room for, the others the whole batch. Returns the number
+ * of events written, counted once for each reader.
  */
-export function announce(readers: Iterable<Reader>, batch: readonly Delta[], encode: (delta: Delta) => Piece): number {
-  const pieces = batch.map(encode);
-  const everything = joinPieces(pieces);
+export function announce(readers: Iterable<Reader>, everything: Announcement): number {
+  const { deltas: batch, pieces } = everything;
   const actors = new Set(batch.map((delta) => delta.userId));
   const first = batch[0]!.revision;
-  const withoutOwn = new Map<string, { readonly messages: Uint8Array[]; readonly events: number }>();
+  const withoutOwn = new Map<string, Announcement>();
   let delivered = 0;
   for (const reader of readers) {
     if (!reader.isLive) {
@@ -22,21 +23,17 @@ export function announce(readers: Iterable<Reader>, batch: readonly Delta[], enc
     }
     const { userId, includeSelf } = reader;
     if (reader.position >= first) {
-      const news = pieces.filter((_, i) => batch[i]!.revision > reader.position && reader.hears(batch[i]!.userId));
-      reader.write(joinPieces(news));
-      delivered += news.length;
+      const { position } = reader;
+      delivered += reader.write(everything.only((delta) => delta.revision > position && reader.hears(delta.userId)));
     } else if (includeSelf || !actors.has(userId)) {
-      reader.write(everything);
-      delivered += batch.length;
+      delivered += reader.write(everything);
     } else {
       let others = withoutOwn.get(userId);
       if (!others) {
-        const theirs = pieces.filter((_, i) => batch[i]!.userId !== userId);
-        others = { messages: joinPieces(theirs), events: theirs.length };
+        others = everything.only((delta) => delta.userId !== userId);
         withoutOwn.set(userId, others);
       }
-      reader.write(others.messages);
-      delivered += others.events;
+      delivered += reader.write(others);
     }
   }
   return delivered;
@@ -44,7 +41,7 @@ export function announce(readers: Iterable<Reader>, batch: readonly Delta[], enc
 
 /**
  * Tells an interval on balance (S18): the same bytes to all who keep up and knew the channel when it began. Who began
- * in the middle of it, with a snapshot or with what it had missed, is told the balance of the rest. Gives the number of
+ * in the middle of it, with a snapshot or with what it had missed, is told the balance of the rest. Returns the number of
  * events written, counted once for each reader.
  */
 export function tellInterval(
@@ -54,7 +51,7 @@ export function tellInterval(
 ): number {
   const { deltas } = interval;
   const knownToAll = deltas[0]!.revision - 1;
-  const messages = new Map<number, readonly Uint8Array[]>();
+  const messages = new Map<number, Uint8Array | undefined>();
   let sizes: readonly number[] | undefined;
   let delivered = 0;
   for (const reader of readers) {
@@ -64,14 +61,14 @@ export function tellInterval(
       continue;
     }
     const position = Math.max(reader.position, knownToAll);
-    let message = messages.get(position);
-    if (!message) {
+    if (!messages.has(position)) {
       const changes = interval.netAfter(position);
-      message = changes ? joinPieces([encode(changes)]) : [];
-      messages.set(position, message);
+      messages.set(position, changes && concat([encode(changes)]));
     }
-    reader.write(message);
-    delivered += message.length;
+    const message = messages.get(position);
+    if (!message) continue;
+    reader.writeOne(message);
+    delivered += 1;
   }
   return delivered;
 }

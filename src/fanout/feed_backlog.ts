@@ -1,7 +1,6 @@
 import type { Delta } from "../model/delta.js";
 import { Backlog } from "./backlog.js";
-import { bytesOf, type FeedChannel, type ToldDelta, tell } from "./feed_news.js";
-import type { Piece } from "./ports.js";
+import { type FeedChannel, type News, tell } from "./feed_news.js";
 
 /** About what a channel costs of which something waits, beside what waits: its entry here, and the event of its end. */
 const CHANNEL_BYTES = 200;
@@ -32,12 +31,12 @@ export class FeedBacklog {
   }
 
   /** Adds a channel's next change. */
-  add(channel: FeedChannel, { delta, pieces }: ToldDelta): void {
+  add({ channel, told: { delta, piece } }: News): void {
     const life = `${channel.key}\0${channel.epoch}`;
     const before = this.#channels.get(life);
     const waiting = before ?? { channel, known: occupancyBefore(delta), backlog: new Backlog() };
     this.#bytes -= before ? CHANNEL_BYTES + before.backlog.bytes : 0;
-    waiting.backlog.add(delta, bytesOf(pieces));
+    waiting.backlog.add(delta, piece.length);
     if (waiting.backlog.size === 0) {
       this.#channels.delete(life);
       return;
@@ -47,20 +46,19 @@ export class FeedBacklog {
   }
 
   /** Takes out everything: the channels as they came in, each in the order of its revisions. */
-  drain(): { readonly pieces: readonly Piece[]; readonly events: number } {
-    const pieces: Piece[] = [];
-    let events = 0;
+  drain(): News[] {
+    const news: News[] = [];
     for (const { channel, known, backlog } of this.#channels.values()) {
       let occupancy = known;
-      for (const delta of backlog.drain()) {
-        if (delta.kind === "join") occupancy += 1;
-        else if (delta.kind !== "state") occupancy -= 1;
-        pieces.push(...tell(channel.codec, { ...delta, occupancy }, occupancy));
-        events += 1;
+      for (const collapsed of backlog.drain()) {
+        if (collapsed.kind === "join") occupancy += 1;
+        else if (collapsed.kind !== "state") occupancy -= 1;
+        const delta = { ...collapsed, occupancy };
+        news.push({ channel, told: { delta, piece: tell(channel.codec, delta, occupancy) } });
       }
     }
     this.clear();
-    return { pieces, events };
+    return news;
   }
 
   /** Drops everything. */

@@ -2,10 +2,10 @@ import type { ChannelKey } from "../model/channel_id.js";
 import type { PresenceError } from "../model/errors.js";
 import type { ChannelFilter } from "./channel_filter.js";
 import { FeedBacklog } from "./feed_backlog.js";
-import type { ChannelNews, NewsBatch, ToldDelta } from "./feed_news.js";
+import type { ChannelNews, News, NewsBatch, ToldDelta } from "./feed_news.js";
 import type { FeedCodec } from "./feed_ports.js";
 import { type Ahead, after, FeedRound, type RoundHost } from "./feed_round.js";
-import { joinPieces } from "./messages.js";
+import { layOut, type Message } from "./messages.js";
 import type { Piece, Sink } from "./ports.js";
 import type { ReaderStateName } from "./reader.js";
 
@@ -91,10 +91,13 @@ export class FeedReader {
   take(batch: NewsBatch): void {
     if (!this.#begun || this.#lost || this.#state === "closed") return;
     if (this.#state === "live" && this.filter.all && this.#ahead.size === 0) {
-      this.#send(batch.messages, batch.size);
+      this.#send(batch.all, batch.messages);
     } else {
-      this.#takeSome(batch);
+      const news = this.#wanted(batch);
+      this.#send(news, layOut(piecesOf(news)));
     }
+    const waiting = this.#backlog.bytes + (this.#round?.bytes ?? 0);
+    if (this.#blocked && waiting > this.host.maxBacklogBytes) this.#lose();
     this.#settle();
   }
 
@@ -113,23 +116,14 @@ export class FeedReader {
     this.#close();
   }
 
-  #takeSome(batch: NewsBatch): void {
-    const pieces: Piece[] = [];
-    let events = 0;
+  #wanted(batch: NewsBatch): News[] {
+    const wanted: News[] = [];
     for (const news of batch.news) {
-      if (!this.filter.matches(news.channel.id, news.channel.key) || this.#round?.takes(news)) continue;
-      for (const told of this.#notTold(news)) {
-        if (this.#blocked) {
-          this.#backlog.add(news.channel, told);
-        } else {
-          pieces.push(...told.pieces);
-          events += 1;
-        }
-      }
+      const { channel } = news;
+      if (!this.filter.matches(channel.id, channel.key) || this.#round?.takes(news)) continue;
+      for (const told of this.#notTold(news)) wanted.push({ channel, told });
     }
-    this.#write(pieces, events);
-    const waiting = this.#backlog.bytes + (this.#round?.bytes ?? 0);
-    if (this.#blocked && waiting > this.host.maxBacklogBytes) this.#lose();
+    return wanted;
   }
 
   #notTold(news: ChannelNews): readonly ToldDelta[] {
@@ -160,8 +154,8 @@ export class FeedReader {
       this.#write([this.host.feedCodec.lost(TOO_SLOW, this.host.wall())], 0);
       this.#startRound();
     } else {
-      const { pieces, events } = this.#backlog.drain();
-      this.#write(pieces, events);
+      const news = this.#backlog.drain();
+      this.#send(news, layOut(piecesOf(news)));
     }
     this.#advance();
   }
@@ -210,15 +204,30 @@ export class FeedReader {
     if (this.#state !== "closed") this.#advance();
   }
 
-  #write(pieces: readonly Piece[], events: number): void {
-    if (pieces.length > 0) this.#send(joinPieces(pieces), events);
+  /** Writes news until the stream has no room for more, and keeps the others for later. */
+  #send(news: readonly News[], messages: Iterable<Message>): void {
+    let written = 0;
+    if (!this.#blocked) {
+      for (const { bytes, end } of messages) {
+        written = end;
+        if (this.sink.write(bytes)) continue;
+        this.#block();
+        break;
+      }
+    }
+    this.host.onDelivered(written);
+    for (let i = written; i < news.length; i++) this.#backlog.add(news[i]!);
   }
 
-  #send(messages: readonly Uint8Array[], events: number): void {
+  /** Writes what the feed says of itself, or a round: all of it, which is little more than a message. */
+  #write(pieces: readonly Piece[], events: number): void {
     let room = true;
-    for (const message of messages) room = this.sink.write(message);
+    for (const { bytes } of layOut(pieces)) room = this.sink.write(bytes);
     this.host.onDelivered(events);
-    if (room) return;
+    if (!room) this.#block();
+  }
+
+  #block(): void {
     this.#blocked = true;
     this.host.onProgress(this);
   }
@@ -244,4 +253,8 @@ export class FeedReader {
     this.#state = state;
     if (from !== state) this.host.onTransition(this, from, state);
   }
+}
+
+function* piecesOf(news: readonly News[]): Generator<Piece> {
+  for (const { told } of news) yield told.piece;
 }

@@ -3,7 +3,7 @@ import type { Position } from "../model/position.js";
 import type { UserState } from "../model/user_state.js";
 import type { ChannelFilter } from "./channel_filter.js";
 import { FeedBacklog } from "./feed_backlog.js";
-import { bytesOf, type ChannelNews, type FeedChannel, type ToldDelta } from "./feed_news.js";
+import type { ChannelNews, FeedChannel, ToldDelta } from "./feed_news.js";
 import type { FeedSource } from "./feed_ports.js";
 import { concat } from "./messages.js";
 import type { EventCodec, Piece, SourceSnapshot } from "./ports.js";
@@ -132,7 +132,8 @@ export class FeedRound {
       }
       this.#current = undefined;
       if (current.ahead) this.listener.onAhead(current.key, current.ahead);
-      return current.held.drain();
+      const held = current.held.drain();
+      return { pieces: held.map(({ told }) => told.piece), events: held.length };
     }
     const next = this.#next();
     if (!next) return "over";
@@ -211,7 +212,7 @@ export class FeedRound {
   #keepEarly(asked: Asked, news: ChannelNews): void {
     if (!asked.early) return;
     asked.early.push(news);
-    for (const { pieces } of news.told) asked.bytes += bytesOf(pieces);
+    for (const { piece } of news.told) asked.bytes += piece.length;
     // The source will be asked again: what is dropped here is in that answer.
     if (asked.bytes > this.host.maxBacklogBytes) asked.early = undefined;
   }
@@ -246,7 +247,7 @@ export function after({ channel, told }: ChannelNews, ahead: Ahead): readonly To
 function hold(telling: Telling, news: ChannelNews): void {
   const told = telling.ahead ? after(news, telling.ahead) : news.told;
   if (told.length > 0) telling.ahead = undefined;
-  for (const one of told) telling.held.add(news.channel, one);
+  for (const one of told) telling.held.add({ channel: news.channel, told: one });
 }
 
 /**

@@ -20,6 +20,8 @@ export interface HubOptions {
   readonly maxBacklogBytes: number;
   /** The largest SNAPSHOT event, in bytes (S15). Default, and most, 262144. */
   readonly maxChunkBytes?: number;
+  /** The largest message of several events, in bytes. Default 262144. */
+  readonly maxMessageBytes?: number;
   /** How long a reader may take nothing before it is ended as a drop, in ms. Default 60000. */
   readonly laggingTimeoutMs: number;
   /** When a channel goes over to intervals, and how long they are (S18). */
@@ -73,6 +75,10 @@ export class Hub implements TopicHost {
 
   get maxChunkBytes(): number {
     return this.options.maxChunkBytes ?? MAX_CHUNK_BYTES;
+  }
+
+  get maxMessageBytes(): number {
+    return this.options.maxMessageBytes ?? MAX_CHUNK_BYTES;
   }
 
   /** How many readers there are, and how they fare. */

@@ -1,8 +1,9 @@
-import type { Delta } from "../model/delta.js";
+import { type Delta, deltaBytes } from "../model/delta.js";
 import type { PresenceError } from "../model/errors.js";
+import type { Announcement } from "./announcement.js";
 import { Backlog } from "./backlog.js";
-import { concat } from "./messages.js";
-import type { Piece, Sink, SnapshotChunk, Terms } from "./ports.js";
+import { concat, layOut } from "./messages.js";
+import type { Piece, Sink, Terms } from "./ports.js";
 import type { SharedSnapshot } from "./snapshot.js";
 
 /**
@@ -57,10 +58,10 @@ export interface Sending {
 export interface ReaderHost {
   /** Most bytes that may wait for a reader (S16a). */
   readonly maxBacklogBytes: number;
+  /** Most bytes of several changes in one message. */
+  readonly maxMessageBytes: number;
   /** Encodes one change, from what is already encoded where possible. */
   encode(delta: Delta): Piece;
-  /** Lays pieces side by side, in messages of a size that every client takes. */
-  join(pieces: readonly Piece[]): Uint8Array[];
   /** Asks for a snapshot with `Topic.flush`, in this turn if one can be had. */
   wantSnapshot(reader: Reader): void;
   /** So many events were written to this reader alone. */
@@ -127,9 +128,23 @@ export class Reader {
     return this.includeSelf || userId !== this.userId;
   }
 
-  /** Writes a batch. Only for a live reader. */
-  write(messages: readonly Uint8Array[]): void {
-    if (!this.#writeAll(messages)) this.#become({ name: "lagging", backlog: new Backlog() });
+  /**
+   * Writes changes until its stream has no room for more, and keeps the others for later. Only for a live reader. Returns
+   * how many were written.
+   */
+  write({ deltas, pieces, messages }: Announcement): number {
+    for (const { bytes, end } of messages) {
+      if (this.sink.write(bytes)) continue;
+      this.#lag();
+      for (let i = end; i < deltas.length; i++) this.keep(deltas[i]!, pieces[i]!.length);
+      return end;
+    }
+    return deltas.length;
+  }
+
+  /** Writes one message. Only for a live reader. */
+  writeOne(message: Uint8Array): void {
+    if (!this.sink.write(message)) this.#lag();
   }
 
   /** Keeps a change for later, unless it is in what was written already. Only for a reader that is not live. */
@@ -137,11 +152,7 @@ export class Reader {
     const state = this.#state;
     if (!this.hears(delta.userId)) return;
     if (state.name === "lagging") {
-      if (delta.revision <= this.#position) return;
-      state.backlog.add(delta, bytes);
-      if (state.backlog.bytes > this.host.maxBacklogBytes) {
-        this.#become(BLOCKED);
-      }
+      if (delta.revision > this.#position) this.#keepIn(state.backlog, delta, bytes);
     } else if (state.name === "resyncing" && state.sending?.backlog) {
       if (delta.revision <= state.sending.snapshot.revision) return;
       state.sending.backlog.add(delta, bytes);
@@ -160,13 +171,25 @@ export class Reader {
     this.#sendChunks(sending, opening);
   }
 
-  /** Begins without a snapshot: SUBSCRIBED, then what was missed, up to `revision`. */
-  sendMissed(pieces: readonly Piece[], from: number, revision: number, subscribed: (revision: number) => Piece): void {
+  /**
+   * Begins without a snapshot: SUBSCRIBED, then what was missed, up to `revision`. It keeps for later what its stream has
+   * no room for; nothing of that is encoded.
+   */
+  sendMissed(missed: readonly Delta[], from: number, revision: number, subscribed: (revision: number) => Piece): void {
     const opening = this.#open(() => subscribed(from));
     this.#position = revision;
     this.#become(LIVE);
-    this.host.onDelivered(pieces.length);
-    this.write(this.host.join([...opening, ...pieces]));
+    let written = missed.length;
+    for (const { bytes, end } of layOut(this.#encoded(opening, missed), this.host.maxMessageBytes)) {
+      if (this.sink.write(bytes)) continue;
+      written = end - opening.length;
+      const backlog = this.#lag();
+      for (let i = written; i < missed.length && this.#state.name === "lagging"; i++) {
+        this.#keepIn(backlog, missed[i]!, deltaBytes(missed[i]!));
+      }
+      break;
+    }
+    this.host.onDelivered(written);
   }
 
   /** Ends the stream after what was written. Does nothing the second time. */
@@ -211,11 +234,20 @@ export class Reader {
     }
   }
 
-  /** Whether there is room for more after all of them. */
-  #writeAll(messages: readonly Uint8Array[]): boolean {
-    let room = true;
-    for (const message of messages) room = this.sink.write(message);
-    return room;
+  *#encoded(opening: readonly Piece[], deltas: readonly Delta[]): Generator<Piece> {
+    yield* opening;
+    for (const delta of deltas) yield this.host.encode(delta);
+  }
+
+  #lag(): Backlog {
+    const backlog = new Backlog();
+    this.#become({ name: "lagging", backlog });
+    return backlog;
+  }
+
+  #keepIn(backlog: Backlog, delta: Delta, bytes: number): void {
+    backlog.add(delta, bytes);
+    if (backlog.bytes > this.host.maxBacklogBytes) this.#become(BLOCKED);
   }
 
   #wantSnapshot(): void {
@@ -225,23 +257,26 @@ export class Reader {
 
   #sendChunks(sending: Sending, opening: readonly Piece[]): void {
     const { snapshot } = sending;
-    let ahead = opening;
-    for (let chunk = snapshot.chunk(sending.next); chunk; chunk = snapshot.chunk(sending.next)) {
+    let room = true;
+    let chunk = snapshot.chunk(sending.next);
+    if (chunk && chunk.length <= SMALL_CHUNK_BYTES) {
       sending.next += 1;
-      const room = this.#writeChunk(ahead, chunk);
-      ahead = [];
-      if (!room) {
-        sending.awaits = "room";
-        this.host.onProgress(this);
-        return;
-      }
+      room = this.sink.write(concat([...opening, ...chunk.parts]));
+    } else if (opening.length > 0) {
+      room = this.sink.write(concat(opening));
+    }
+    for (; room; sending.next += 1) {
+      chunk = snapshot.chunk(sending.next);
+      if (!chunk) break;
+      room = this.sink.writeParts(chunk.parts, chunk.length);
+    }
+    if (!room) {
+      sending.awaits = "room";
+      this.host.onProgress(this);
+      return;
     }
     if (snapshot.isComplete) {
       this.#sent(sending);
-      return;
-    }
-    if (ahead.length > 0 && !this.#writeAll(this.host.join(ahead))) {
-      sending.awaits = "room";
       return;
     }
     sending.awaits = "chunk";
@@ -249,12 +284,6 @@ export class Reader {
       const state = this.#state;
       if (state.name === "resyncing" && state.sending === sending) this.#sendChunks(sending, []);
     });
-  }
-
-  #writeChunk(ahead: readonly Piece[], { parts, length }: SnapshotChunk): boolean {
-    if (length <= SMALL_CHUNK_BYTES) return this.sink.write(concat([...ahead, ...parts]));
-    this.#writeAll(ahead);
-    return this.sink.writeParts(parts, length);
   }
 
   #sent({ snapshot, backlog }: Sending): void {
@@ -270,7 +299,7 @@ export class Reader {
     if (deltas.length === 0) return;
     this.#position = Math.max(this.#position, deltas[deltas.length - 1]!.revision);
     this.host.onDelivered(deltas.length);
-    this.write([concat(deltas.map((delta) => this.host.encode(delta)))]);
+    this.writeOne(concat(deltas.map((delta) => this.host.encode(delta))));
   }
 
   #become(next: ReaderState): void {

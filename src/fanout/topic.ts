@@ -3,9 +3,9 @@ import type { Delta } from "../model/delta.js";
 import type { PresenceError } from "../model/errors.js";
 import type { UserState } from "../model/user_state.js";
 import type { Clock } from "../time/clock.js";
+import { Announcement } from "./announcement.js";
 import { announce, tellInterval } from "./delivery.js";
 import { IntervalMode } from "./interval_mode.js";
-import { joinPieces } from "./messages.js";
 import { belongsInIntervals, type Pace } from "./pace.js";
 import type { NetChanges } from "./pending_interval.js";
 import type { ChannelCodec, EventCodec, Piece, SourceSnapshot, StateBytes } from "./ports.js";
@@ -31,6 +31,7 @@ export interface TopicHost {
   readonly codec: EventCodec;
   readonly maxBacklogBytes: number;
   readonly maxChunkBytes: number;
+  readonly maxMessageBytes: number;
   /** Asks for `flush` once, later in this turn of the event loop. */
   wantFlush(topic: Topic): void;
   /** Runs `work` in a later turn of the event loop. */
@@ -69,6 +70,10 @@ export class Topic implements ReaderHost {
 
   get maxBacklogBytes(): number {
     return this.host.maxBacklogBytes;
+  }
+
+  get maxMessageBytes(): number {
+    return this.host.maxMessageBytes;
   }
 
   /**
@@ -168,10 +173,6 @@ export class Topic implements ReaderHost {
     return this.#codec!.delta(delta, delta.kind === "state" ? this.#stateBytes(delta.state) : undefined);
   }
 
-  join(pieces: readonly Piece[]): Uint8Array[] {
-    return joinPieces(pieces);
-  }
-
   onDelivered(events: number): void {
     this.host.onDelivered(events);
   }
@@ -200,7 +201,10 @@ export class Topic implements ReaderHost {
     if (!this.#intervals) {
       const batch = this.#batch;
       this.#batch = [];
-      if (batch.length > 0) this.host.onDelivered(announce(readers, batch, (delta) => this.encode(delta)));
+      if (batch.length > 0) {
+        const pieces = batch.map((delta) => this.encode(delta));
+        this.host.onDelivered(announce(readers, new Announcement(batch, pieces, this.maxMessageBytes)));
+      }
       if (large) this.#beginIntervals();
       return batch;
     }
@@ -241,12 +245,7 @@ export class Topic implements ReaderHost {
       if (missed && upTo !== undefined && upTo >= toldBefore) {
         const deltas = [...missed.deltas, ...told.filter(({ revision }) => revision > upTo)];
         const heard = deltas.filter((delta) => reader.hears(delta.userId));
-        reader.sendMissed(
-          heard.map((delta) => this.encode(delta)),
-          missed.from,
-          Math.max(upTo, toldUpTo),
-          subscribed,
-        );
+        reader.sendMissed(heard, missed.from, Math.max(upTo, toldUpTo), subscribed);
         continue;
       }
       const snapshot = this.#snapshotFor(opening?.revision ?? 0);

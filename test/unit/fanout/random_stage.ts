@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import type { HubOptions } from "../../../src/fanout/hub.js";
 import type { Pace } from "../../../src/fanout/pace.js";
 import type { Reader } from "../../../src/fanout/reader.js";
 import { checkGuarantees } from "../../guarantees/check.js";
@@ -80,7 +81,7 @@ export class RandomStage {
 
   /** Without a pace the channel never gets large enough for intervals. */
   constructor(
-    options: { readonly maxBacklogBytes: number; readonly maxChunkBytes: number },
+    options: Pick<HubOptions, "maxBacklogBytes" | "maxChunkBytes" | "maxMessageBytes">,
     log: { readonly maxEvents: number; readonly maxBytes: number },
     private readonly pace?: Pace,
   ) {

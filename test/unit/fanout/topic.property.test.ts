@@ -9,6 +9,8 @@ const sizes = fc.record({
   /** What is round the users takes 1024 of them: a chunk for each user, for two or three, and for all. */
   maxChunkBytes: fc.constantFrom(1025, 1250, MAX_CHUNK_BYTES),
 });
+/** For messages of one event, of two or three, and of all. */
+const messages = fc.constantFrom(1, 300, MAX_CHUNK_BYTES);
 const logs = fc.constantFrom({ maxEvents: 1000, maxBytes: 1e6 }, { maxEvents: 5, maxBytes: 1e6 });
 
 /** Ones that a few users cross to and fro, one that never announces anything, one that always does. */
@@ -22,9 +24,9 @@ const paces = fc.constantFrom(
 describe("fanout: what readers are told, as a property", () => {
   property(
     "S15 S16 S16a every reader's promises hold, however it reads, leaves and resumes",
-    [backlogs, logs, actions],
-    (maxBacklogBytes, log, course) => {
-      const stage = new RandomStage({ maxBacklogBytes, maxChunkBytes: MAX_CHUNK_BYTES }, log);
+    [backlogs, messages, logs, actions],
+    (maxBacklogBytes, maxMessageBytes, log, course) => {
+      const stage = new RandomStage({ maxBacklogBytes, maxMessageBytes }, log);
       for (const action of course) stage.act(action);
       stage.finish();
     },
