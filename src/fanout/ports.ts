@@ -111,6 +111,6 @@ export interface Sink {
   onDrain: () => void;
   /** Ends the stream after what was written: with OK, or with an error. */
   end(error: PresenceError | undefined): void;
-  /** Ends the stream at once, dropping what was written and not yet sent. */
+  /** Ends the stream of a client that reads nothing: with the error if it reads on in time, otherwise without. */
   abort(error: PresenceError): void;
 }

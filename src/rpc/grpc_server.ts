@@ -15,6 +15,7 @@ import type { TlsMaterial } from "./tls.js";
 import type { Internal } from "./transport_internals.js";
 import { canPace } from "./transport_probe.js";
 import { UnfinishedRequests } from "./unfinished_requests.js";
+import { UnreadAnswers } from "./unread_answers.js";
 
 /** Settings of the gRPC side. */
 export interface GrpcServerOptions {
@@ -45,6 +46,10 @@ export interface GrpcServerOptions {
   readonly requestTimeoutMs: number;
   /** Bytes of all requests together that have not arrived whole. Default 64 MiB. */
   readonly maxUnfinishedBytes: number;
+  /** How long a client may take to read the answer of a call or the end of a stream, in ms. Default 60000. */
+  readonly laggingTimeoutMs: number;
+  /** Bytes of all such answers and ends together that are not read. Default 64 MiB. */
+  readonly maxUnreadBytes: number;
   /** Parts of the transport that `probeTransport` did not find; what depends on them is off. */
   readonly missing: ReadonlySet<Internal>;
   readonly onError: HandlersOptions["onError"];
@@ -60,6 +65,7 @@ export class GrpcServer {
   readonly #health = new Health(["", PresenceServiceDesc.typeName]);
   readonly #connections: Connections;
   readonly #unfinished: UnfinishedRequests;
+  readonly #unread: UnreadAnswers;
 
   constructor(private readonly options: GrpcServerOptions) {
     const maxBatchBytes = Math.max(options.maxBatchBytes, options.maxRequestBytes);
@@ -69,6 +75,11 @@ export class GrpcServer {
       maxBytes: options.maxUnfinishedBytes,
       pacedOf: (session) => this.#connections.pacedOf(session),
       onCut: (method) => options.onCall?.(method, UNFINISHED, options.requestTimeoutMs / 1000),
+    });
+    this.#unread = new UnreadAnswers({
+      clock: options.clock,
+      timeoutMs: options.laggingTimeoutMs,
+      maxBytes: options.maxUnreadBytes,
     });
     const compressed = new CompressedRequests({
       clock: options.clock,
@@ -92,7 +103,7 @@ export class GrpcServer {
     });
     this.#server.addService(
       bytesServiceDefinition(PresenceServiceDesc),
-      presenceHandlers({ ...options, maxBatchBytes, connections: this.#connections }),
+      presenceHandlers({ ...options, maxBatchBytes, connections: this.#connections, unread: this.#unread }),
     );
     this.#server.addService(bytesServiceDefinition(HealthDesc), this.#health.handlers());
     addReflection(this.#server);
@@ -111,6 +122,11 @@ export class GrpcServer {
   /** How many connections are not read just now, because they have brought too much. */
   get heldConnections(): number {
     return this.#connections.held;
+  }
+
+  /** Bytes of answers and ends of streams that clients have not read. */
+  get unreadBytes(): number {
+    return this.#unread.bytes;
   }
 
   /** Starts to listen; resolves with the address as it turned out. */
@@ -142,6 +158,7 @@ export class GrpcServer {
     this.#server.forceShutdown();
     this.#connections.destroyAll();
     this.#unfinished.close();
+    this.#unread.close();
     return clean;
   }
 }

@@ -19,11 +19,13 @@ import type { Connections } from "./connections.js";
 import { tooLarge, toServiceError, toStatus } from "./status.js";
 import { Framer, sinkOf } from "./stream_sink.js";
 import { type AnyCall, http2StreamOf } from "./transport_internals.js";
+import type { Turn, UnreadAnswers } from "./unread_answers.js";
 
 /** What the handlers stand on. */
 export interface HandlersOptions {
   readonly service: PresenceService;
   readonly connections: Connections;
+  readonly unread: UnreadAnswers;
   /** The largest request of a call for one user, in bytes (S21). The transport has read it, and nothing has decoded it. */
   readonly maxRequestBytes: number;
   /** The same for the batches. */
@@ -89,12 +91,18 @@ function unaryHandler<In extends DescMessage, Result>(
       return;
     }
     let response: Buffer;
+    let turn: Turn | undefined;
     try {
       const identified = callerOf(call, options);
       const caller = identified instanceof Promise ? await identified : identified;
       options.service.admit(caller, name);
-      response = asBuffer(encode(await useCase(caller, decodeRequest(input, call.request))));
+      const request = decodeRequest(input, call.request);
+      const begun = options.unread.begin(call);
+      if (begun?.room) await begun.room;
+      turn = begun;
+      response = asBuffer(encode(await useCase(caller, request)));
     } catch (error) {
+      turn?.answered(0);
       const reason = reasonOf(error, name, options);
       callback(toServiceError(error));
       report(options, name, reason, began);
@@ -102,6 +110,7 @@ function unaryHandler<In extends DescMessage, Result>(
     }
     options.connections.served(call);
     callback(null, response);
+    turn?.answered(response.length);
     report(options, name, "OK", began);
   };
 }
@@ -159,7 +168,7 @@ function streamHandler<In extends DescMessage>(
       finish();
     });
     const letIn = async (): Promise<Subscription> => {
-      const sink = sinkOf(call, framer, () => connections.destroy(peer));
+      const sink = sinkOf(call, framer, options.unread, () => connections.destroy(peer));
       const identified = callerOf(call, options);
       const caller = identified instanceof Promise ? await identified : identified;
       options.service.admit(caller, name);

@@ -1,9 +1,10 @@
-import { constants, type ServerHttp2Stream } from "node:http2";
+import type { ServerHttp2Stream } from "node:http2";
 import { Metadata, type ServerWritableStream } from "@grpc/grpc-js";
 import type { Sink } from "../fanout/ports.js";
 import type { PresenceError } from "../model/errors.js";
 import { CallSink, endCall, MAX_UNSENT_BYTES } from "./call_sink.js";
 import { http2StreamOf } from "./transport_internals.js";
+import type { UnreadAnswers } from "./unread_answers.js";
 
 /** Before each message of gRPC: whether it is compressed, and its length. */
 const PREFIX_BYTES = 5;
@@ -52,6 +53,7 @@ class StreamSink implements Sink {
     private readonly call: ServerWritableStream<Buffer, Buffer>,
     private readonly stream: ServerHttp2Stream,
     private readonly framer: Framer,
+    private readonly unread: UnreadAnswers,
   ) {
     stream.on("drain", () => this.onDrain());
   }
@@ -87,21 +89,26 @@ class StreamSink implements Sink {
     return taken || this.stream.writableLength <= MAX_UNSENT_BYTES;
   }
 
+  /** The status follows all that was written: a client gets it once it has read that, and is reset if it does not. */
   end(error: PresenceError | undefined): void {
     endCall(this.call, error);
+    this.unread.ended(this.stream);
   }
 
-  /** grpc-js sends a status only after all that was written, which a client that reads nothing never takes. */
   abort(error: PresenceError): void {
-    endCall(this.call, error);
-    this.stream.close(constants.NGHTTP2_CANCEL);
+    this.end(error);
   }
 }
 
 /**
  * The sink of a call: straight to the HTTP/2 stream below it where that is found, and by the call itself otherwise.
  */
-export function sinkOf(call: ServerWritableStream<Buffer, Buffer>, framer: Framer, cutConnection: () => void): Sink {
+export function sinkOf(
+  call: ServerWritableStream<Buffer, Buffer>,
+  framer: Framer,
+  unread: UnreadAnswers,
+  cutConnection: () => void,
+): Sink {
   const stream = http2StreamOf(call);
-  return stream ? new StreamSink(call, stream, framer) : new CallSink(call, cutConnection);
+  return stream ? new StreamSink(call, stream, framer, unread) : new CallSink(call, cutConnection);
 }

@@ -62,6 +62,7 @@ export class Metrics {
       "Connections not read just now because they have brought too much",
       () => grpc.heldConnections,
     );
+    gauge("rollcall_unread_bytes", "Bytes of answers and ends of streams not read by clients", () => grpc.unreadBytes);
     gauge("rollcall_channels", "Channels that use memory", () => engine.stats().channels);
     gauge("rollcall_present", "Users present, counted once per channel", () => engine.stats().present);
     gauge("rollcall_sessions", "Sessions: attached, detached, leases", () => engine.stats().sessions);

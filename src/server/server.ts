@@ -148,6 +148,8 @@ export async function startServer(
     maxStreamsPerConnection: settings.maxStreamsPerConnection,
     requestTimeoutMs: settings.requestTimeout,
     maxUnfinishedBytes: settings.maxUnfinishedBytes,
+    laggingTimeoutMs: settings.laggingTimeout,
+    maxUnreadBytes: settings.maxUnreadBytes,
     missing,
     onError: (error, method) => log.error({ err: error, method }, "call failed inside"),
     onCall: settings.metrics || log.isLevelEnabled("debug") ? onCall : undefined,

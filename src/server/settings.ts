@@ -46,6 +46,7 @@ export interface ServerSettings extends SecuritySettings, CallRateSettings {
   readonly maxStreamsPerConnection: number;
   readonly requestTimeout: number;
   readonly maxUnfinishedBytes: number;
+  readonly maxUnreadBytes: number;
   /** Calls a second and user; 0: any number. */
   readonly maxRequestBytes: number;
   readonly maxBatchBytes: number;
@@ -167,7 +168,7 @@ export const SETTINGS: Readonly<Record<keyof ServerSettings, Setting>> = {
     min: SECOND,
     max: 60 * MINUTE,
     default: "60s",
-    help: "how long a reader may read nothing before it is dropped",
+    help: "how long a client may read nothing before its stream is ended",
   },
   ...CHANNEL_SETTINGS,
   channel: {
@@ -272,6 +273,14 @@ export const SETTINGS: Readonly<Record<keyof ServerSettings, Setting>> = {
     max: 64 * 1024 * MIB,
     default: "64MiB",
     help: "size of all requests together that have not arrived whole",
+  },
+  maxUnreadBytes: {
+    flag: "max-unread-bytes",
+    kind: "bytes",
+    min: MIB,
+    max: 64 * 1024 * MIB,
+    default: "64MiB",
+    help: "size of all answers and ends of streams together that clients have not read",
   },
   ...RATE_SETTINGS,
   maxRequestBytes: {

@@ -5,6 +5,7 @@ import { type ServiceError, status } from "@grpc/grpc-js";
 import * as pb from "../../../gen/presence/v1/presence_service_pb.js";
 import type { Connections } from "../../../src/rpc/connections.js";
 import { presenceHandlers } from "../../../src/rpc/handlers.js";
+import { UnreadAnswers } from "../../../src/rpc/unread_answers.js";
 import { callerFromMetadata } from "../../../src/service/caller.js";
 import { World } from "../service/world.js";
 import { callStream, callUnary, FakeCall, reasonOf } from "./fake_call.js";
@@ -30,6 +31,7 @@ describe("rpc: handlers", () => {
         certificateOf: () => undefined,
         served: () => {},
       } as unknown as Connections,
+      unread: new UnreadAnswers({ clock: world.clock, timeoutMs: 60_000, maxBytes: 1e6 }),
       authenticate: ({ userId }) => callerFromMetadata(userId()),
       maxRequestBytes: 1024,
       maxBatchBytes: 8192,

@@ -16,6 +16,7 @@ import { CallSink } from "../../../src/rpc/call_sink.js";
 import { Connections } from "../../../src/rpc/connections.js";
 import { bytesServiceDefinition } from "../../../src/rpc/service_definition.js";
 import { Framer, sinkOf } from "../../../src/rpc/stream_sink.js";
+import { UnreadAnswers } from "../../../src/rpc/unread_answers.js";
 import { systemClock } from "../../../src/time/clock.js";
 import { type Deferred, deferred, nextEvent, within } from "../../support/deferred.js";
 
@@ -24,9 +25,11 @@ type Call = ServerWritableStream<Buffer, Buffer>;
 const same = (bytes: Buffer): Buffer => bytes;
 const definition = bytesServiceDefinition(PresenceService);
 
+const unread = new UnreadAnswers({ clock: systemClock, timeoutMs: 60_000, maxBytes: 1e9 });
+
 /** Both ways to a reader, over real sockets: they differ in cost alone. */
 const WAYS: readonly [name: string, open: (call: Call, cut: () => void) => Sink][] = [
-  ["straight to the HTTP/2 stream", (call, cut) => sinkOf(call, new Framer(), cut)],
+  ["straight to the HTTP/2 stream", (call, cut) => sinkOf(call, new Framer(), unread, cut)],
   ["by the call, where no stream is found", (call, cut) => new CallSink(call, cut)],
 ];
 

@@ -17,8 +17,8 @@ describe("server: metrics", () => {
       engine: { stats: () => ({ channels: 3, present: 7, sessions: 9 }) } as unknown as Engine,
       hub: { stats: () => ({ channels: 1, readers, delivered: 123 }) } as unknown as Hub,
       feed: { stats: () => ({ watchers, delivered: 1000 }) } as unknown as Feed,
-      grpc: { connections: 4, refusedConnections: 5, heldConnections: 6 } as GrpcServer,
       logWriter: { dropped: 11 } as LogWriter,
+      grpc: { connections: 4, refusedConnections: 5, heldConnections: 6, unreadBytes: 8 } as GrpcServer,
     });
     const { host, port } = await metrics.listen({ host: "127.0.0.1", port: 0 });
     url = `http://${host}:${port}`;
@@ -39,6 +39,7 @@ describe("server: metrics", () => {
     assert.equal(values.get("rollcall_refused_connections"), "5");
     assert.equal(values.get("rollcall_held_connections"), "6");
     assert.equal(values.get("rollcall_dropped_log_lines"), "11");
+    assert.equal(values.get("rollcall_unread_bytes"), "8");
     assert.equal(values.get("rollcall_channels"), "3");
     assert.equal(values.get("rollcall_present"), "7");
     assert.equal(values.get("rollcall_sessions"), "9");
