@@ -62,7 +62,7 @@ const UNFINISHED = "UNFINISHED";
 /** PresenceService, health and reflection on one port. */
 export class GrpcServer {
   readonly #server: Server;
-  readonly #health = new Health(["", PresenceServiceDesc.typeName]);
+  readonly #health: Health;
   readonly #connections: Connections;
   readonly #unfinished: UnfinishedRequests;
   readonly #unread: UnreadAnswers;
@@ -81,6 +81,7 @@ export class GrpcServer {
       timeoutMs: options.laggingTimeoutMs,
       maxBytes: options.maxUnreadBytes,
     });
+    this.#health = new Health(["", PresenceServiceDesc.typeName], this.#unread);
     const compressed = new CompressedRequests({
       clock: options.clock,
       most: Math.max(1, Math.floor(options.maxUnfinishedBytes / maxBatchBytes)),

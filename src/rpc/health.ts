@@ -15,6 +15,7 @@ import {
 import { OpenStreams } from "./open_streams.js";
 import { decodeSmall } from "./small_requests.js";
 import { serviceError } from "./status.js";
+import type { UnreadAnswers } from "./unread_answers.js";
 
 const { SERVING, NOT_SERVING, SERVICE_UNKNOWN } = HealthCheckResponse_ServingStatus;
 
@@ -35,13 +36,17 @@ export class Health {
   #status = SERVING;
 
   /** `names`: what can be asked for; `""` stands for the whole server. */
-  constructor(names: Iterable<string>) {
+  constructor(
+    names: Iterable<string>,
+    private readonly unread: UnreadAnswers,
+  ) {
     this.#names = new Set(names);
   }
 
   /** The handlers for grpc-js. */
   handlers(): UntypedServiceImplementation {
-    return { check: this.#check, list: this.#list, watch: this.#watch };
+    const { unread } = this;
+    return { check: unread.watching(this.#check), list: unread.watching(this.#list), watch: this.#watch };
   }
 
   /** Reports NOT_SERVING from now on, to open watches too. */

@@ -18,7 +18,11 @@ const same = (bytes: Buffer): Buffer => bytes;
 
 /** What the server does not do while a part of the transport is missing, for a log. */
 export const DISABLED_WITHOUT: Readonly<Record<Internal, readonly string[]>> = {
-  "call stream": ["--max-connection-bytes-per-second", "resetting the stream of a slow reader without its connection"],
+  "call stream": [
+    "--max-connection-bytes-per-second",
+    "--max-unread-bytes",
+    "resetting the stream of a slow reader without its connection",
+  ],
   "intercepted stream": [
     "--max-connection-bytes-per-second",
     "--request-timeout",

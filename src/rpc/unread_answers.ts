@@ -1,4 +1,5 @@
 import { constants, type Http2Session, type ServerHttp2Stream } from "node:http2";
+import type { handleUnaryCall } from "@grpc/grpc-js";
 import { PresenceError } from "../model/errors.js";
 import type { Clock, Timer } from "../time/clock.js";
 import { type AnyCall, http2StreamOf } from "./transport_internals.js";
@@ -95,6 +96,17 @@ export class UnreadAnswers {
         }
         this.#startNext(connection);
       },
+    };
+  }
+
+  /** The same handler of unary calls whose answers are small: they are reset where they are not read in time. */
+  watching(handler: handleUnaryCall<Buffer, Buffer>): handleUnaryCall<Buffer, Buffer> {
+    return (call, callback) => {
+      handler(call, (error, response, ...more) => {
+        callback(error, response, ...more);
+        const stream = response && http2StreamOf(call);
+        if (stream) this.#add(stream, response.length, () => {});
+      });
     };
   }
 

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { setImmediate as turn } from "node:timers/promises";
+import { Health } from "../../gen/grpc/health/v1/health_pb.js";
 import { PresenceService } from "../../gen/presence/v1/presence_service_pb.js";
 import type { RollcallServer } from "../../src/server/server.js";
 import type { ServerSettings } from "../../src/server/settings.js";
@@ -51,6 +52,16 @@ describe("clients that do not read", () => {
       clock.advance(LAGGING_TIMEOUT_MS);
       for (const call of calls) assert.equal(await within("the end", call.ended()), "reset");
       assert.equal(await unreadBytes(), 0);
+      client.close();
+    });
+
+    it("of health checks are reset after that time as well", async () => {
+      await start();
+      const client = await WindowClient.connect(server.address, 0);
+      const call = client.call(Health.method.check, "anna", {});
+      await within("an answer", call.answered());
+      clock.advance(LAGGING_TIMEOUT_MS);
+      assert.equal(await within("the end", call.ended()), "reset");
       client.close();
     });
 

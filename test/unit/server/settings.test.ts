@@ -70,6 +70,7 @@ describe("server: settings", () => {
       maxStreamsPerConnection: 2000,
       requestTimeout: 10_000,
       maxUnfinishedBytes: 67_108_864,
+      maxUnreadBytes: 67_108_864,
       rateLimit: 20,
       rateBurst: 40,
       appRateLimit: 0,
