@@ -52,17 +52,25 @@ export interface ChannelSnapshot extends ChannelSummary {
   readonly users: readonly UserState[];
 }
 
-/** A part of the present users, in the order of joining. */
-export interface MemberPage extends ChannelSummary {
-  readonly users: readonly UserState[];
-  /** Where the next page begins; `undefined`: nobody is left. */
+/** Maximum number of users that one `page` or `count` examines, so that no call holds up the event loop. */
+export const SLICE_USERS = 1000;
+
+/** The result of examining a slice of the present users, in the order of joining. */
+interface Slice extends ChannelSummary {
+  /** Number of users examined, 0 to `SLICE_USERS`. */
+  readonly examined: number;
+  /** The join revision after which the next slice begins; `undefined`: every present user was examined. */
   readonly next: number | undefined;
 }
 
-/** How many of the present users were asked for. */
-export interface MemberCount {
+/** The matching users of a slice. */
+export interface MemberPage extends Slice {
+  readonly users: readonly UserState[];
+}
+
+/** The number of matching users in a slice. */
+export interface MemberCount extends Slice {
   readonly count: number;
-  readonly position: Position;
 }
 
 /** Where a session is. */
@@ -106,14 +114,16 @@ export interface Engine {
   snapshot(channel: ChannelId): MaybePromise<ChannelSnapshot>;
 
   /**
-   * At most `limit` present users who joined after the join revision `after` (0: from the first) and whose state holds
-   * all of the pairs `states` (empty: whatever their state). Costs at most a look at everybody who joined after `after`;
-   * without `states`, O(limit + log n), so that walking a channel in pages is O(n).
+   * Present users who joined after the join revision `after` (0: from the first) and whose state holds all of the pairs
+   * `states` (empty: any state). Examines users in the order of joining until `limit` of them match, `SLICE_USERS` were
+   * examined, or none is left; so a page may be empty and still have a `next`. O(examined + log n).
+   *
+   * The position is that of this slice: a caller that goes on from `next` in a later turn sees later states.
    */
   page(channel: ChannelId, after: number, limit: number, states: States): MaybePromise<MemberPage>;
 
-  /** How many present users' states hold all of these pairs. Looks at everybody; `summary` counts all in O(1). */
-  count(channel: ChannelId, states: States): MaybePromise<MemberCount>;
+  /** Like `page`, but counts the matching users of a whole slice. `summary` counts all users of a channel in O(1). */
+  count(channel: ChannelId, after: number, states: States): MaybePromise<MemberCount>;
 
   /**
    * Calls `onDeltas` with every commit's deltas from now on, in the order of the log, none left out. After a watch

@@ -3,24 +3,25 @@ import { type Head, seal } from "../channel/seal.js";
 import { appOf, type ChannelId, type ChannelKey, channelKey, type UserKey, userKey } from "../model/channel_id.js";
 import type { Delta } from "../model/delta.js";
 import type { Position } from "../model/position.js";
-import { holds, type States, type UserState } from "../model/user_state.js";
+import { matcher, type States, type UserState } from "../model/user_state.js";
 import type { Clock } from "../time/clock.js";
 import { Deadlines } from "../time/deadlines.js";
 import { DeltaLog, type LogLimits } from "./delta_log.js";
-import type {
-  ChannelSnapshot,
-  ChannelSummary,
-  Commit,
-  Committed,
-  Engine,
-  EngineStats,
-  MemberCount,
-  MemberPage,
-  MemberRecord,
-  OnChannelDeltas,
-  SessionPlace,
-  StopWatching,
-  UserPlace,
+import {
+  type ChannelSnapshot,
+  type ChannelSummary,
+  type Commit,
+  type Committed,
+  type Engine,
+  type EngineStats,
+  type MemberCount,
+  type MemberPage,
+  type MemberRecord,
+  type OnChannelDeltas,
+  type SessionPlace,
+  SLICE_USERS,
+  type StopWatching,
+  type UserPlace,
 } from "./engine.js";
 import { Roster } from "./roster.js";
 
@@ -131,28 +132,18 @@ export class MemoryEngine implements Engine {
   }
 
   page(channel: ChannelId, after: number, limit: number, states: States): MemberPage {
-    const found = this.#find(channel);
     const users: UserState[] = [];
-    let last = after;
-    let next: number | undefined;
-    for (const entry of found?.roster.after(after) ?? []) {
-      const state = stateOf(entry);
-      if (!holds(state.states, states)) continue;
-      if (users.length === limit) {
-        next = last;
-        break;
-      }
-      users.push(state);
-      last = entry.member.presence!.joinRevision;
-    }
-    return { ...this.summary(channel), users, next };
+    const slice = this.#examine(channel, after, states, (state) => users.push(state) < limit);
+    return { ...slice, users };
   }
 
-  count(channel: ChannelId, states: States): MemberCount {
+  count(channel: ChannelId, after: number, states: States): MemberCount {
     let count = 0;
-    const found = this.#find(channel);
-    for (const entry of found?.roster.after(0) ?? []) count += Number(holds(stateOf(entry).states, states));
-    return { count, position: this.summary(channel).position };
+    const slice = this.#examine(channel, after, states, () => {
+      count += 1;
+      return true;
+    });
+    return { ...slice, count };
   }
 
   watch(id: ChannelId, onDeltas: (deltas: readonly Delta[]) => void): StopWatching {
@@ -215,6 +206,28 @@ export class MemoryEngine implements Engine {
     const channel = this.#channels.get(channelKey(id));
     this.#recent = channel && { id, channel };
     return channel;
+  }
+
+  /** Examines a slice of the present users and calls `onMatch` for those that match, until it returns false. */
+  #examine(
+    channel: ChannelId,
+    after: number,
+    states: States,
+    onMatch: (state: UserState) => boolean,
+  ): Omit<MemberPage, "users"> {
+    const found = this.#find(channel);
+    const matches = matcher(states);
+    let examined = 0;
+    let last = after;
+    let goOn = true;
+    for (const entry of found?.roster.after(after) ?? []) {
+      if (!goOn || examined === SLICE_USERS) return { ...this.summary(channel), examined, next: last };
+      const { state, joinRevision } = entry.member.presence!;
+      if (matches(state.states)) goOn = onMatch(state);
+      examined += 1;
+      last = joinRevision;
+    }
+    return { ...this.summary(channel), examined, next: undefined };
   }
 
   /** What the user has in all channels of the same app, if anything. */

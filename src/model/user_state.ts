@@ -26,7 +26,16 @@ export function pairCount(states: States): number {
 
 /** Whether a state has all of these pairs. */
 export function holds(states: States, pairs: States): boolean {
-  return Object.keys(pairs).every((key) => Object.hasOwn(states, key) && states[key] === pairs[key]);
+  return matcher(pairs)(states);
+}
+
+/** A test for many states: whether each has all of these pairs. */
+export function matcher(pairs: States): (states: States) => boolean {
+  const wanted = Object.entries(pairs);
+  return (states) => {
+    for (const [key, value] of wanted) if (states[key] !== value || !Object.hasOwn(states, key)) return false;
+    return true;
+  };
 }
 
 /** A state that nobody sees: what waits for a join, or nothing at all. */

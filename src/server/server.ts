@@ -114,6 +114,7 @@ export async function startServer(
     feed,
     codec: eventCodec,
     clock,
+    schedule: setImmediate,
     onError,
     settings: {
       rulesOf: rulesOf(settings, {

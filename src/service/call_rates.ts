@@ -1,3 +1,4 @@
+import { SLICE_USERS } from "../engine/engine.js";
 import { userKey } from "../model/channel_id.js";
 import type { Clock } from "../time/clock.js";
 import { callerApp } from "./access.js";
@@ -81,6 +82,11 @@ export class CallRates {
   /** A heartbeat carries so many renewals. */
   renewals(caller: Caller, count: number): void {
     this.#pay(ownPayer(caller), callerApp(caller), Math.ceil(count / RENEWALS_PER_CALL), false);
+  }
+
+  /** A query is about to examine this many users beyond the `SLICE_USERS` that its own price covers; 0 or less: none. */
+  examining(caller: Caller, users: number): void {
+    if (users > 0) this.#pay(ownPayer(caller), callerApp(caller), Math.ceil(users / SLICE_USERS), false);
   }
 
   /** A call, or an entry of a batch, is about to be carried out for this user; `opensStream`: the call opens one. */

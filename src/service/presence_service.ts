@@ -12,7 +12,7 @@ import { PresenceError } from "../model/errors.js";
 import type { Clock } from "../time/clock.js";
 import { fromUserState, toRevision } from "../wire/messages.js";
 import type { Joined, Written } from "../wire/write_response.js";
-import { allowedChannel, callerApp, pageScope, visibleChannels } from "./access.js";
+import { allowedChannel } from "./access.js";
 import { andThen } from "./at_once.js";
 import { type EntryResult, runBatch } from "./batch.js";
 import { CallRates } from "./call_rates.js";
@@ -24,6 +24,7 @@ import type { ServiceSettings } from "./settings.js";
 import { Streams } from "./streams.js";
 import { draining, Subscriber, type Subscription } from "./subscriber.js";
 import { TokenExpiry } from "./token_expiry.js";
+import { Turns } from "./turns.js";
 import { Watchers } from "./watchers.js";
 
 /** What the use cases stand on. */
@@ -34,6 +35,8 @@ export interface PresenceServiceOptions {
   readonly codec: EventCodec;
   readonly clock: Clock;
   readonly settings: ServiceSettings;
+  /** Runs `work` in a later turn of the event loop: `setImmediate`, except in tests. */
+  readonly schedule: (work: () => void) => void;
   /** Something failed that no caller waits for. */
   readonly onError: (error: unknown) => void;
 }
@@ -57,7 +60,7 @@ export class PresenceService {
   readonly #rates: CallRates;
 
   constructor(private readonly options: PresenceServiceOptions) {
-    const { engine, feed, clock, settings, onError } = options;
+    const { engine, feed, clock, settings, schedule, onError } = options;
     this.#members = new Members({
       engine,
       clock,
@@ -78,8 +81,8 @@ export class PresenceService {
       expiry: this.#expiry,
       drainJitterMs: settings.drainJitterMs,
     });
-    this.#queries = new Queries(engine);
     this.#rates = new CallRates(settings.rates, clock);
+    this.#queries = new Queries({ engine, rates: this.#rates, turns: new Turns(schedule) });
     this.#leases = new Leases({
       engine,
       members: this.#members,
@@ -148,14 +151,12 @@ export class PresenceService {
 
   /** S19. */
   async listOnlineUsers(caller: Caller, request: pb.ListOnlineUsersRequest): Promise<pb.ListOnlineUsersResponse> {
-    return this.#queries.onlineUsers(allowedChannel(caller, request.channel!, "read"), request, pageScope(caller));
+    return this.#queries.onlineUsers(caller, allowedChannel(caller, request.channel!, "read"), request);
   }
 
   /** S19. */
   async listUserChannels(caller: Caller, request: pb.ListUserChannelsRequest): Promise<pb.ListUserChannelsResponse> {
-    const userId = namedUser(caller, request.userId);
-    const user = { app: callerApp(caller), userId, isVisible: visibleChannels(caller, userId) };
-    return this.#queries.userChannels(user, request, pageScope(caller));
+    return this.#queries.userChannels(caller, namedUser(caller, request.userId), request);
   }
 
   /** S17. */

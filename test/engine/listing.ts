@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import { type MemberPage, SLICE_USERS } from "../../src/engine/engine.js";
 import type { States } from "../../src/model/user_state.js";
 import { property } from "../support/property.js";
 import { Bench, joining, type MakeEngine, OTHER_ROOM, ROOM } from "./fixture.js";
@@ -131,17 +132,40 @@ export function listingTests(makeEngine: MakeEngine): void {
 
   it("S19 counts those whose state holds all of the pairs, and knows an unknown channel as empty", async () => {
     const { engine } = await Bench.of(makeEngine);
-    assert.deepEqual(await engine.count(ROOM, { a: "1" }), { count: 0, position: { epoch: "", revision: 0 } });
+    const nothing = { position: { epoch: "", revision: 0 }, occupancy: 0, examined: 0, next: undefined };
+    assert.deepEqual(await engine.count(ROOM, 0, { a: "1" }), { count: 0, ...nothing });
     const bench = await Bench.of(makeEngine);
     await bench.join(ROOM, "ann", { a: "1", b: "2" });
     await bench.join(ROOM, "bob", { a: "1" });
     await bench.join(ROOM, "cid", { a: "" });
     await bench.join(ROOM, "dan");
-    const count = async (states: Record<string, string>) => (await bench.engine.count(ROOM, states)).count;
+    const count = async (states: Record<string, string>) => (await bench.engine.count(ROOM, 0, states)).count;
     assert.deepEqual(
       [await count({ a: "1" }), await count({ a: "1", b: "2" }), await count({ a: "" }), await count({ toString: "" })],
       [2, 1, 1, 0],
     );
     assert.equal(await count({}), 4);
+  });
+
+  it("examines no more users in one call than a slice holds, and says where to go on", async () => {
+    const bench = await Bench.of(makeEngine);
+    const total = 2 * SLICE_USERS + 1;
+    for (let i = 0; i < total; i++) await bench.join(ROOM, `u${i}`, { rare: String(i % SLICE_USERS === 7) });
+    const { engine } = bench;
+    const seen: unknown[] = [];
+    for (let after: number | undefined = 0; after !== undefined; ) {
+      const page: MemberPage = await engine.page(ROOM, after, 10, { rare: "true" });
+      const { count, next, examined } = await engine.count(ROOM, after, { rare: "true" });
+      assert.deepEqual([count, next, examined], [page.users.length, page.next, page.examined]);
+      seen.push([page.examined, page.users.map(({ userId }) => userId), page.occupancy]);
+      after = page.next;
+    }
+    assert.deepEqual(seen, [
+      [SLICE_USERS, ["u7"], total],
+      [SLICE_USERS, [`u${SLICE_USERS + 7}`], total],
+      [1, [], total],
+    ]);
+    const full = await engine.page(ROOM, 0, 2, {});
+    assert.deepEqual([full.examined, full.users.length], [2, 2]);
   });
 }

@@ -375,7 +375,9 @@ export type ListOnlineUsersRequest = Message<"presence.v1.ListOnlineUsersRequest
 
   /**
    * Only `total_size`, and no users. Costs the same whatever the channel's size,
-   * unless `states` is given.
+   * unless `states` is given: then it costs one call for each 1000 present users,
+   * and the server examines them 1000 at a time while it serves other calls.
+   * Users who join, leave or change meanwhile may be counted or not.
    *
    * @generated from field: bool count_only = 3;
    */
@@ -409,7 +411,9 @@ export type ListOnlineUsersRequest = Message<"presence.v1.ListOnlineUsersRequest
 
   /**
    * Only users whose state holds all of these pairs. At most 32. Empty: whatever
-   * their state.
+   * their state. The server examines 1000 users at a time until the page is full,
+   * and each further 1000 cost one call. When the caller's rate limit is used up,
+   * the page ends early.
    *
    * @generated from field: map<string, string> states = 7;
    */
@@ -431,7 +435,8 @@ export const ListOnlineUsersRequestSchema: GenMessage<ListOnlineUsersRequest> = 
 export type ListOnlineUsersResponse = Message<"presence.v1.ListOnlineUsersResponse"> & {
   /**
    * Present users, in the order in which they joined, or in that of `user_ids`
-   * where it was given.
+   * where it was given. Where `states` was given, a page may hold fewer than
+   * `page_size` users, or none, and not be the last.
    *
    * @generated from field: repeated presence.v1.UserState users = 1;
    */
@@ -454,7 +459,8 @@ export type ListOnlineUsersResponse = Message<"presence.v1.ListOnlineUsersRespon
   totalSize: number;
 
   /**
-   * The position at which this page was read.
+   * The position at which the server began to read this page. The page contains
+   * every change up to it, and may contain later ones.
    *
    * @generated from field: presence.v1.Position position = 4;
    */

@@ -27,7 +27,8 @@ export class DistantEngine implements Engine {
   snapshot = (channel: ChannelId) => this.#far(() => this.inner.snapshot(channel));
   page = (channel: ChannelId, after: number, limit: number, states: States) =>
     this.#far(() => this.inner.page(channel, after, limit, states));
-  count = (channel: ChannelId, states: States) => this.#far(() => this.inner.count(channel, states));
+  count = (channel: ChannelId, after: number, states: States) =>
+    this.#far(() => this.inner.count(channel, after, states));
   replay = (channel: ChannelId, from: Position) => this.#far(() => this.inner.replay(channel, from));
   placesOf = (app: string, userId: string) => this.#far(() => this.inner.placesOf(app, userId));
   occupied = () =>

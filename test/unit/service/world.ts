@@ -96,6 +96,7 @@ export class World {
       feed: this.feed,
       codec: eventCodec,
       clock,
+      schedule: setImmediate,
       onError: (error) => this.errors.push(error),
       settings: {
         rulesOf: () => shared,
