@@ -84,9 +84,13 @@ export class CallRates {
     this.#pay(ownPayer(caller), callerApp(caller), Math.ceil(count / RENEWALS_PER_CALL), false);
   }
 
-  /** A query is about to examine this many users beyond the `SLICE_USERS` that its own price covers; 0 or less: none. */
+  /**
+   * A query is about to examine this many users beyond the `SLICE_USERS` that its own price covers; 0 or less: none. It
+   * needs 1 token, and takes 1 for each `SLICE_USERS`: the bucket may go down to ten bursts below zero, so a user of any
+   * channel can be served, and its next calls wait.
+   */
   examining(caller: Caller, users: number): void {
-    if (users > 0) this.#pay(ownPayer(caller), callerApp(caller), Math.ceil(users / SLICE_USERS), false);
+    if (users > 0) this.#pay(ownPayer(caller), callerApp(caller), Math.ceil(users / SLICE_USERS), false, 1);
   }
 
   /** A call, or an entry of a batch, is about to be carried out for this user; `opensStream`: the call opens one. */
@@ -100,12 +104,12 @@ export class CallRates {
   }
 
   /** From every bucket that is concerned, or from none; absent, who does not pay. */
-  #pay(user: string | undefined, app: string | undefined, tokens: number, opensStream: boolean): void {
-    // A single limit, as by default, is all or nothing by itself: one look-up less for each call.
-    if (this.#limits.length > 1) this.#check(user, app, tokens, opensStream);
+  #pay(user: string | undefined, app: string | undefined, tokens: number, opensStream: boolean, needed = tokens): void {
+    // A single limit is all or nothing by itself: one look-up less for each call.
+    if (this.#limits.length > 1) this.#check(user, app, needed, opensStream);
     for (const limit of this.#limits) {
       const name = payerOf(limit, user, app, opensStream);
-      if (name !== undefined) limit.take(name, tokens);
+      if (name !== undefined) limit.take(name, tokens, needed);
     }
   }
 

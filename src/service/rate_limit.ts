@@ -33,9 +33,9 @@ export class RateLimit {
     if (waitMs > 0) throw this.#refusal(waitMs);
   }
 
-  /** Takes tokens; throws as `check` does, with nothing taken, unless they are there. */
-  take(name: string, tokens = 1): void {
-    const waitMs = this.#limiter.take(name, tokens);
+  /** Takes tokens; throws as `check` does, with nothing taken, unless `needed` of them are there (default: all). */
+  take(name: string, tokens = 1, needed = tokens): void {
+    const waitMs = this.#limiter.take(name, tokens, needed);
     if (waitMs > 0) throw this.#refusal(waitMs);
   }
 

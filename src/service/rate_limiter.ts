@@ -44,13 +44,14 @@ export class RateLimiter {
 
   /**
    * Takes tokens, all or none. Default: 1. More tokens than a full bucket holds are let in when the bucket is full, and
-   * are all taken: the bucket is then below zero, by at most 10 bursts. Gives 0 when the tokens were taken; otherwise
-   * nothing is taken, and it gives the time until they can be, in ms.
+   * are all taken: the bucket is then below zero, by at most 10 bursts. With `needed`, so many tokens in the bucket are
+   * enough. Gives 0 when the tokens were taken; otherwise nothing is taken, and it gives the time until they can be, in
+   * ms.
    */
-  take(name: string, tokens = 1): number {
+  take(name: string, tokens = 1, needed = tokens): number {
     const now = this.options.clock.now().tick;
     const fullAt = this.#fullAt(name, now);
-    const waitMs = this.#wait(fullAt, tokens, now);
+    const waitMs = this.#wait(fullAt, needed, now);
     if (waitMs === 0) {
       const lowest = now + (1 + MAX_OVERDRAFT) * this.#fillMs;
       this.#keep(name, Math.min(fullAt + tokens * this.#msPerToken, lowest));

@@ -44,6 +44,13 @@ describe("service: rate limiter (S21)", () => {
     assert.equal(limiter.take("ann", 1000), 5500, "50 below zero and a full bucket");
   });
 
+  it("takes more than is there, where fewer are enough", () => {
+    const { limiter } = limiterOf(10, 5);
+    assert.equal(limiter.take("ann", 4), 0);
+    assert.equal(limiter.take("ann", 20, 1), 0);
+    assert.equal(limiter.take("ann", 20, 1), 2000, "19 below zero and 1 to have");
+  });
+
   it("remembers a bucket below zero until it is full, whatever others do meanwhile", () => {
     const { clock, limiter } = limiterOf(10, 5);
     limiter.take("bob");
