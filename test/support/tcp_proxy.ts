@@ -35,10 +35,11 @@ export class TcpProxy {
     readonly address: string,
   ) {}
 
-  /** Starts a proxy to `target` (`host:port`). */
+  /** Starts a proxy to `target`: `host:port`, or the path of a unix socket. */
   static async to(target: string): Promise<TcpProxy> {
     const [host, port] = target.split(":");
-    const server = createServer((near) => proxy.#join(near, () => connect(Number(port), host)));
+    const dial = () => (port === undefined ? connect(target) : connect(Number(port), host));
+    const server = createServer((near) => proxy.#join(near, dial));
     server.listen(0, "127.0.0.1");
     await once(server, "listening");
     const proxy: TcpProxy = new TcpProxy(server, `127.0.0.1:${(server.address() as AddressInfo).port}`);
