@@ -2,7 +2,7 @@ import { PresenceError } from "../model/errors.js";
 import { checkWholeState, type Limits } from "../model/limits.js";
 import { holds, NO_STATES, pairCount, type States, type UserState, unseenState } from "../model/user_state.js";
 import type { Instant } from "../time/clock.js";
-import type { Command, Join, RemoveStates, SetStates } from "./command.js";
+import type { Command, Detach, Join, RemoveStates, SetStates } from "./command.js";
 import { isDetached, type LeaseSession, type Member, type Pending, type Session } from "./member.js";
 
 /** What the rules of a channel depend on. */
@@ -74,7 +74,7 @@ export function apply(member: Member, command: Command, now: Instant, rules: Rul
       draft.join(command);
       break;
     case "detach":
-      draft.detach(command.sessionId, command.attachment);
+      draft.detach(command);
       break;
     case "leave":
       draft.leave(command.sessionId, command.attachment);
@@ -195,15 +195,11 @@ class Draft {
     this.#mergeInitial(command.initialStates);
   }
 
-  detach(sessionId: string, attachment: number): void {
+  detach({ sessionId, attachment, since = this.now.tick }: Detach): void {
     const session = this.#sessions.find(({ id }) => id === sessionId);
     if (session?.kind !== "stream" || session.attachment !== attachment || isDetached(session)) return;
-    if (session.timeoutMs === 0) {
-      this.#sessions = this.#sessions.filter((other) => other !== session);
-      this.#departIfUnseen("timeout");
-    } else {
-      this.#replaceSession(session, { ...session, deadline: this.now.tick + session.timeoutMs });
-    }
+    this.#replaceSession(session, { ...session, deadline: since + session.timeoutMs });
+    this.settle();
   }
 
   leave(sessionId: string | undefined, attachment: number | undefined): void {

@@ -20,6 +20,8 @@ export interface Detach {
   readonly sessionId: string;
   /** The attachment whose stream it was; a session that has been taken up since is left alone. */
   readonly attachment: number;
+  /** The tick at which the stream was lost; `undefined`: now. */
+  readonly since?: number | undefined;
 }
 
 /** A session ends by its user's will (S2). */

@@ -4,6 +4,7 @@ import { PresenceService as PresenceServiceDesc } from "../../gen/presence/v1/pr
 import type { Authenticate } from "../service/caller.js";
 import type { PresenceService } from "../service/presence_service.js";
 import type { Clock } from "../time/clock.js";
+import { CancelledStreams } from "./cancelled_streams.js";
 import { CompressedRequests } from "./compressed_requests.js";
 import { Connections, type ListenAddress, type TlsOptions } from "./connections.js";
 import { type HandlersOptions, presenceHandlers, TOO_LARGE } from "./handlers.js";
@@ -64,6 +65,7 @@ export class GrpcServer {
   readonly #server: Server;
   readonly #health: Health;
   readonly #connections: Connections;
+  readonly #cancelled: CancelledStreams;
   readonly #unfinished: UnfinishedRequests;
   readonly #unread: UnreadAnswers;
 
@@ -102,9 +104,16 @@ export class GrpcServer {
       bytesPerSecond: canPace(options.missing) ? options.maxConnectionBytesPerSecond : 0,
       tls: options.tls,
     });
+    this.#cancelled = new CancelledStreams({ clock: options.clock, afterReading: setImmediate });
     this.#server.addService(
       bytesServiceDefinition(PresenceServiceDesc),
-      presenceHandlers({ ...options, maxBatchBytes, connections: this.#connections, unread: this.#unread }),
+      presenceHandlers({
+        ...options,
+        maxBatchBytes,
+        connections: this.#connections,
+        cancelled: this.#cancelled,
+        unread: this.#unread,
+      }),
     );
     this.#server.addService(bytesServiceDefinition(HealthDesc), this.#health.handlers());
     addReflection(this.#server);
@@ -147,6 +156,7 @@ export class GrpcServer {
   async close(drainMs: number): Promise<boolean> {
     this.#connections.stopListening();
     this.#health.stopServing();
+    this.#cancelled.drain();
     this.options.service.drain();
     this.#health.close();
     // What it says itself is not to be relied on: from Node 24 on it takes a session that is closing for one that is closed.

@@ -12,9 +12,10 @@ import { PresenceError } from "../model/errors.js";
 import type { EntryResult } from "../service/batch.js";
 import type { Authenticate, Caller } from "../service/caller.js";
 import type { PresenceService } from "../service/presence_service.js";
-import type { StreamEnd, Subscription } from "../service/subscriber.js";
+import type { Subscription } from "../service/subscriber.js";
 import { decodeRequest } from "../wire/decode.js";
 import { encodeJoined, encodeResults, encodeWritten } from "../wire/write_response.js";
+import type { CancelledStream, CancelledStreams } from "./cancelled_streams.js";
 import type { Connections } from "./connections.js";
 import { tooLarge, toServiceError, toStatus } from "./status.js";
 import { Framer, sinkOf } from "./stream_sink.js";
@@ -26,6 +27,7 @@ export interface HandlersOptions {
   readonly service: PresenceService;
   readonly connections: Connections;
   readonly unread: UnreadAnswers;
+  readonly cancelled: CancelledStreams;
   /** The largest request of a call for one user, in bytes (S21). The transport has read it, and nothing has decoded it. */
   readonly maxRequestBytes: number;
   /** The same for the batches. */
@@ -100,6 +102,8 @@ function unaryHandler<In extends DescMessage, Result>(
       const begun = options.unread.begin(call);
       if (begun?.room) await begun.room;
       turn = begun;
+      const leaving = options.cancelled.before(call);
+      if (leaving) await leaving;
       response = asBuffer(encode(await useCase(caller, request)));
     } catch (error) {
       turn?.answered(0);
@@ -156,57 +160,54 @@ function streamHandler<In extends DescMessage>(
       report(options, name, TOO_LARGE, began);
       return;
     }
-    // Until the stream is let in, its end has nobody to be told to.
-    let subscription: Subscription | undefined;
-    let end: StreamEnd | undefined;
-    const finish = (): void => {
-      if (!subscription || !end) return;
-      subscription.closed(end).then(() => report(options, name, "OK", began), fail);
-    };
-    onEnd(call, peer, connections, (how) => {
-      end = how;
-      finish();
-    });
     const letIn = async (): Promise<Subscription> => {
       const sink = sinkOf(call, framer, options.unread, () => connections.destroy(peer));
       const identified = callerOf(call, options);
       const caller = identified instanceof Promise ? await identified : identified;
       options.service.admit(caller, name);
+      const leaving = options.cancelled.before(call);
+      if (leaving) await leaving;
       return open(caller, decodeRequest(input, call.request), sink);
     };
-    letIn().then((opened) => {
-      connections.served(call);
-      subscription = opened;
-      finish();
-    }, fail);
+    const opened = letIn();
+    opened.then(() => connections.served(call), fail);
+    const done = (): void => report(options, name, "OK", began);
+    onEnd(call, options, {
+      stop: () => void opened.then((subscription) => subscription.stop(), ignore),
+      close: (how, since) =>
+        // A stream that was not let in has been reported with its error.
+        opened.then((subscription) => subscription.closed(how, since).then(done, fail), ignore),
+    });
   };
 }
 
 /**
- * How long before a call's deadline, in ms, a cancel counts as the deadline passing. A client whose deadline passes
- * cancels, and by its own clock: the server's began when the call arrived, so it ends as much later as that took.
+ * How long before a call's deadline, in milliseconds, a cancel counts as the deadline passing. A client whose deadline
+ * passes cancels, by its own clock: the server's began when the call arrived and ends as much later as that took.
  */
-const DEADLINE_SLACK_MS = 1000;
+const DEADLINE_SLACK_MS = 100;
 
-/** Tells when the stream is gone by the client's doing: cancelled while its connection lives, or lost. */
+/** Reports the end of a stream by the client's doing: that it ended, and then how. */
 function onEnd(
   call: ServerWritableStream<Buffer, Buffer>,
-  peer: string,
-  connections: Connections,
-  tell: (how: StreamEnd) => void,
+  { connections, cancelled }: HandlersOptions,
+  { stop, close }: { readonly stop: () => void; readonly close: CancelledStream["decide"] },
 ): void {
-  // Asked for now: a stream that is gone no longer knows.
-  const session = http2StreamOf(call)?.session;
-  call.once("cancelled", () => {
-    const deadline = Number(call.getDeadline());
-    if (deadline - Date.now() <= DEADLINE_SLACK_MS) {
-      tell("lost");
-      return;
-    }
-    // A client that goes away cancels first and closes its connection in the same breath; let us read on to see. After
-    // a failed keepalive the socket is open for a while yet, and the session is not.
-    setImmediate(() => tell(connections.isOpen(peer) && !session?.destroyed ? "cancelled" : "lost"));
-  });
+  const stream = http2StreamOf(call);
+  // A stream that has ended no longer knows its connection.
+  const [session, peer] = [stream?.session, call.getPeer()];
+  let hasEnded = false;
+  const ended = (): void => {
+    if (hasEnded) return;
+    hasEnded = true;
+    stop();
+    const isLate = Number(call.getDeadline()) - Date.now() < DEADLINE_SLACK_MS;
+    if (isLate) void close("lost");
+    else cancelled.add({ session, isConnected: () => connections.isOpen(peer), decide: close });
+  };
+  // While the reset is being read; "cancelled" may come after later calls.
+  stream?.once("aborted", ended);
+  call.once("cancelled", ended);
 }
 
 /** Who calls; asked before the request is looked at, so that strangers learn nothing from what is said of it. */
@@ -232,3 +233,5 @@ function reasonOf(error: unknown, method: string, options: HandlersOptions): str
 function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
 }
+
+const ignore = (): void => {};

@@ -21,10 +21,12 @@ import type { TokenExpiry } from "./token_expiry.js";
 /** How a stream came to its end, when it was not the server that ended it. */
 export type StreamEnd = "cancelled" | "lost";
 
-/** A stream that has been let in. */
+/** A stream that has been let in. The methods do nothing after the server has ended it. */
 export interface Subscription {
-  /** To be called when the stream is gone by the client's doing; does nothing when it has ended before. */
-  closed(how: StreamEnd): Promise<void>;
+  /** The client ended the stream; `closed` follows. Nothing more is written to it. */
+  stop(): void;
+  /** Leaves or detaches. `since` is when the client ended the stream, a tick of the clock. Default: now. */
+  closed(how: StreamEnd, since?: number): Promise<void>;
 }
 
 /** What subscribing needs. */
@@ -146,7 +148,8 @@ class AttachedStream implements Subscription {
   #target: { readonly reader: Reader | undefined; readonly sink: Sink } | undefined;
   /** Ended before there was anything to end: `error` is what to end it with. */
   #endedEarly: { readonly error: PresenceError | undefined } | undefined;
-  #over = false;
+  /** `stopped`: the client ended it, and what becomes of the session is not decided. */
+  #state: "open" | "stopped" | "over" = "open";
 
   constructor(
     private readonly options: SubscriberOptions,
@@ -172,8 +175,8 @@ class AttachedStream implements Subscription {
 
   /** The server ends the stream; whoever calls knows what that makes of the session. */
   end(error: PresenceError | undefined): void {
-    if (this.#over) return;
-    this.#over = true;
+    if (this.#state !== "open") return;
+    this.#state = "over";
     this.options.expiry.forget(this);
     if (this.#target) this.#endTarget(error);
     else this.#endedEarly = { error };
@@ -190,17 +193,23 @@ class AttachedStream implements Subscription {
     this.closed("lost").catch(this.options.onError);
   }
 
-  async closed(how: StreamEnd): Promise<void> {
-    if (this.#over) return;
-    this.#over = true;
+  stop(): void {
+    if (this.#state !== "open") return;
+    this.#state = "stopped";
     this.options.expiry.forget(this);
     this.#target?.reader?.detach();
     this.options.streams.remove(this.session.id, this.session.attachment);
+  }
+
+  async closed(how: StreamEnd, since?: number): Promise<void> {
+    this.stop();
+    if (this.#state === "over") return;
+    this.#state = "over";
     if (how === "cancelled" && this.leaveOnCancel) {
       const { id, attachment } = this.session;
       await this.options.members.run(this.channel, this.userId, { kind: "leave", sessionId: id, attachment });
     } else {
-      await this.#detach();
+      await this.#detach(since);
     }
   }
 
@@ -210,9 +219,9 @@ class AttachedStream implements Subscription {
     else sink.end(error);
   }
 
-  async #detach(): Promise<void> {
+  async #detach(since?: number): Promise<void> {
     const { id, attachment } = this.session;
-    await this.options.members.run(this.channel, this.userId, { kind: "detach", sessionId: id, attachment });
+    await this.options.members.run(this.channel, this.userId, { kind: "detach", sessionId: id, attachment, since });
   }
 }
 

@@ -44,13 +44,12 @@ export class Watchers {
     expiry.watch(token, caller.grant?.expiresAt);
     // The feed may have given it up before it had a name.
     if (reader.state === "closed") this.dropped(reader);
-    return {
-      closed: async () => {
-        expiry.forget(token);
-        reader.detach();
-        this.dropped(reader);
-      },
+    const stop = (): void => {
+      expiry.forget(token);
+      reader.detach();
+      this.dropped(reader);
     };
+    return { stop, closed: async () => stop() };
   }
 
   /** A watcher's stream is over. */

@@ -143,6 +143,11 @@ export class RawConnection {
     await this.#closed;
   }
 
+  /** Sends FIN after what was sent. */
+  end(): void {
+    this.socket.end();
+  }
+
   destroy(): void {
     this.socket.destroy();
   }

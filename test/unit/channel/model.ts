@@ -85,8 +85,8 @@ export class ChannelModel {
         break;
       case "detach":
         if (!named || named.lease || named.streams !== command.attachment || named.until < Infinity) return;
-        named.until = now + named.patience;
-        if (named.patience === 0) user.sessions = user.sessions.filter((session) => session !== named);
+        named.until = (command.since ?? now) + named.patience;
+        if (named.until <= now) user.sessions = user.sessions.filter((session) => session !== named);
         this.#goIfUnseen(user, heard, "timeout");
         break;
       case "leave": {

@@ -5,7 +5,7 @@ import type { States } from "../../../src/model/user_state.js";
 export type Action =
   | { readonly kind: "stream"; readonly quiet: boolean; readonly timeoutMs: number; readonly resume: SessionChoice }
   | { readonly kind: "lease"; readonly ttlMs: number }
-  | { readonly kind: "detach"; readonly session: SessionChoice; readonly stale: boolean }
+  | { readonly kind: "detach"; readonly session: SessionChoice; readonly stale: boolean; readonly agoMs: number }
   | { readonly kind: "leave"; readonly session: SessionChoice; readonly attachment: "any" | "current" | "stale" }
   | { readonly kind: "renew"; readonly session: SessionChoice; readonly ttlMs: number | undefined }
   | { readonly kind: "set"; readonly replace: boolean; readonly expected: "any" | "current" | "wrong" }
@@ -43,7 +43,12 @@ const action: fc.Arbitrary<Action> = fc.oneof(
   { weight: 2, arbitrary: fc.record({ kind: fc.constant("lease" as const), ttlMs: ttls }) },
   {
     weight: 5,
-    arbitrary: fc.record({ kind: fc.constant("detach" as const), session: sessionChoice, stale: fc.boolean() }),
+    arbitrary: fc.record({
+      kind: fc.constant("detach" as const),
+      session: sessionChoice,
+      stale: fc.boolean(),
+      agoMs: fc.constantFrom(0, 50),
+    }),
   },
   {
     weight: 3,

@@ -124,7 +124,8 @@ class Channel {
       }
       case "detach": {
         const sessionId = named(action.session) ?? "unknown";
-        return { kind: "detach", sessionId, attachment: attachmentOf(sessionId) - Number(action.stale) };
+        const attachment = attachmentOf(sessionId) - Number(action.stale);
+        return { kind: "detach", sessionId, attachment, since: this.tick - action.agoMs };
       }
       case "leave": {
         const sessionId = named(action.session);

@@ -66,6 +66,19 @@ describe("channel: sessions", () => {
     assert.deepEqual(heard(ann.do(detach("one")).deltas), ["timeout"]);
   });
 
+  it("S3 counts the timeout from the moment of the loss, when it is reported later", () => {
+    ann.do(stream("one", { timeoutMs: 1000 }));
+    ann.pass(500);
+    ann.do({ kind: "detach", sessionId: "one", attachment: 0, since: 450 });
+    assert.deepEqual(heard(ann.pass(949).deltas), []);
+    assert.deepEqual(heard(ann.pass(1).deltas), ["timeout"]);
+    ann.do(stream("two", { timeoutMs: 40 }));
+    ann.pass(50);
+    assert.deepEqual(heard(ann.do({ kind: "detach", sessionId: "two", attachment: 0, since: 1450 }).deltas), [
+      "timeout",
+    ]);
+  });
+
   it("S3 says nothing of a lost session while another one lives", () => {
     ann.do(stream("one", { timeoutMs: 1000 }));
     ann.do(stream("two"));

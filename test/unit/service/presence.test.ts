@@ -199,6 +199,41 @@ describe("service: presence", () => {
     assert.deepEqual(curious.told(), ["state ann 2 mood=fine", "join bob 3"]);
   });
 
+  it("S2 writes nothing to a stream that its client has ended, and keeps its user present until that is decided", async () => {
+    const ann = await world.listen("ann", { quiet: false });
+    ann.subscription.stop();
+    await world.subscribe("bob");
+    assert.deepEqual(ann.told(), []);
+    assert.equal(world.service.openStreams, 1);
+    assert.deepEqual(await world.online(), ["ann", "bob"]);
+    await ann.gone("cancelled");
+    assert.deepEqual(await world.online(), ["bob"]);
+  });
+
+  it("S2 does nothing about a stream that its client has ended when the session is taken up before that is decided", async () => {
+    const listener = await world.listen();
+    const ann = await world.subscribe("ann");
+    ann.subscription.stop();
+    const again = await world.subscribe("ann", { sessionId: ann.sessionId });
+    assert.equal(again.sessionId, ann.sessionId);
+    await ann.gone("cancelled");
+    assert.deepEqual(listener.told(), ["join ann 1"]);
+    assert.deepEqual(await world.online(), ["ann"]);
+  });
+
+  it("S2 counts the timeout of a disconnect from its beginning", async () => {
+    const listener = await world.listen();
+    const ann = await world.subscribe("ann", { presenceTimeout: seconds(1) });
+    const since = world.clock.now().tick;
+    ann.subscription.stop();
+    await world.pass(50);
+    await ann.subscription.closed("lost", since);
+    await world.pass(949);
+    assert.deepEqual(listener.told(), ["join ann 1"]);
+    await world.pass(1);
+    assert.deepEqual(listener.told(), ["timeout ann 2"]);
+  });
+
   it("S7 hides a quiet session from everybody, and from the counts", async () => {
     const listener = await world.listen();
     const spy = await world.subscribe("spy", { quiet: true });
