@@ -8,7 +8,7 @@ const DECISION_MS = 50;
 
 /** A stream that its client cancelled. */
 export interface CancelledStream {
-  /** Its connection. Undefined: unknown, and then later calls on it are not noticed. */
+  /** Its connection. Undefined: unknown; later calls on it and GOAWAY are then not noticed. */
   readonly session: Http2Session | undefined;
   /** Whether neither side has ended the connection's socket. */
   readonly isConnected: () => boolean;

@@ -22,6 +22,7 @@ export const DISABLED_WITHOUT: Readonly<Record<Internal, readonly string[]>> = {
     "--max-connection-bytes-per-second",
     "--max-unread-bytes",
     "resetting the stream of a slow reader without its connection",
+    "recognizing calls that follow a cancel, and GOAWAY",
   ],
   "intercepted stream": [
     "--max-connection-bytes-per-second",
