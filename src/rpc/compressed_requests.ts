@@ -1,60 +1,66 @@
-import { ServerInterceptingCall, type ServerInterceptor, status } from "@grpc/grpc-js";
-import type { Clock } from "../time/clock.js";
-import { http2StreamBelow, requestEncodingOf } from "./transport_internals.js";
+import type { Http2Session, ServerHttp2Stream } from "node:http2";
+import type { ServerInterceptingCall, ServerInterceptor } from "@grpc/grpc-js";
+import { http2StreamBelow, scheduleDecompression } from "./transport_internals.js";
 
-/** How much may be decompressed at a time. */
-export interface CompressedRequestsOptions {
-  readonly clock: Clock;
-  /** Requests that may be on their way at a time, 1 or more. */
-  readonly most: number;
-  /** A request of this method was refused. */
-  readonly onRefused: (method: string) => void;
-}
-
-/** How long a request that was given up may still be decompressed, in ms: nothing tells when that is over. */
-const GIVEN_UP_MS = 1000;
+/** Requests that are decompressed at the same time. zlib runs on four threads by default. */
+const AT_ONCE = 8;
 
 /**
- * Bounds how many compressed requests are on their way. 1 KiB can become as much as the largest message, and grpc-js
- * decompresses each as soon as it has come, all of them at once. What does not fit is refused by its headers: once
- * decompressing has begun nothing stops it.
+ * Bounds how many requests are decompressed at the same time: 1 KiB may become as much as the largest message, and
+ * grpc-js decompresses each request when it is complete. The others wait; connections take turns. Meanwhile a request
+ * counts as unfinished, with the bytes that arrived.
  */
 export class CompressedRequests {
-  #count = 0;
+  /** What waits, by connection; the connection whose turn is next comes first. */
+  readonly #waiting = new Map<Http2Session, Set<() => void>>();
+  #running = 0;
 
-  constructor(private readonly options: CompressedRequestsOptions) {}
-
-  /** Looks on as a call begins; leaves one that is not compressed as it is. */
-  readonly interceptor: ServerInterceptor = (method, call) => {
-    const encoding = requestEncodingOf(call) ?? "identity";
+  /** Leaves calls without compression as they are. */
+  readonly interceptor: ServerInterceptor = (_, call) => {
     const stream = http2StreamBelow(call);
-    if (encoding === "identity" || !stream) return call as ServerInterceptingCall;
-    const { clock, most, onRefused } = this.options;
-    if (this.#count >= most) {
-      call.sendStatus({
-        code: status.RESOURCE_EXHAUSTED,
-        details: "too many compressed requests at a time; try again, or without compression",
-      });
-      onRefused(method.path.slice(method.path.lastIndexOf("/") + 1));
-      return call as ServerInterceptingCall;
-    }
-    this.#count++;
-    let isCounted = true;
-    const release = (): void => {
-      if (isCounted) this.#count--;
-      isCounted = false;
-    };
-    stream.once("close", () => {
-      if (isCounted) clock.setTimer(GIVEN_UP_MS, release);
-    });
-    return new ServerInterceptingCall(call, {
-      start: (next) =>
-        next({
-          onReceiveMessage: (message, receive) => {
-            release();
-            receive(message);
-          },
-        }),
-    });
+    const session = stream?.session;
+    if (session) scheduleDecompression(call, (decompress) => this.#schedule(stream, session, decompress));
+    return call as ServerInterceptingCall;
   };
+
+  #schedule(stream: ServerHttp2Stream, session: Http2Session, decompress: () => Promise<Buffer>): Promise<Buffer> {
+    return new Promise((resolve) => {
+      const start = (): void => {
+        this.#running++;
+        const ended = (): void => {
+          this.#running--;
+          this.#startNext();
+        };
+        const message = decompress();
+        message.then(ended, ended);
+        resolve(message);
+      };
+      this.#add(session, start);
+      stream.once("close", () => this.#remove(session, start));
+      this.#startNext();
+    });
+  }
+
+  #add(session: Http2Session, start: () => void): void {
+    const waiting = this.#waiting.get(session);
+    if (waiting) waiting.add(start);
+    else this.#waiting.set(session, new Set([start]));
+  }
+
+  #remove(session: Http2Session, start: () => void): void {
+    const waiting = this.#waiting.get(session);
+    if (waiting?.delete(start) && waiting.size === 0) this.#waiting.delete(session);
+  }
+
+  #startNext(): void {
+    for (const [session, waiting] of this.#waiting) {
+      if (this.#running >= AT_ONCE) return;
+      const [start] = waiting;
+      waiting.delete(start!);
+      this.#waiting.delete(session);
+      // At the end: a map lists what is added while it is iterated.
+      if (waiting.size > 0) this.#waiting.set(session, waiting);
+      start!();
+    }
+  }
 }

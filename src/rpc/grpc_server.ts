@@ -7,7 +7,7 @@ import type { Clock } from "../time/clock.js";
 import { CancelledStreams } from "./cancelled_streams.js";
 import { CompressedRequests } from "./compressed_requests.js";
 import { Connections, type ListenAddress, type TlsOptions } from "./connections.js";
-import { type HandlersOptions, presenceHandlers, TOO_LARGE } from "./handlers.js";
+import { type HandlersOptions, presenceHandlers } from "./handlers.js";
 import { Health } from "./health.js";
 import { addReflection } from "./reflection.js";
 import { bytesServiceDefinition } from "./service_definition.js";
@@ -84,11 +84,7 @@ export class GrpcServer {
       maxBytes: options.maxUnreadBytes,
     });
     this.#health = new Health(["", PresenceServiceDesc.typeName], this.#unread);
-    const compressed = new CompressedRequests({
-      clock: options.clock,
-      most: Math.max(1, Math.floor(options.maxUnfinishedBytes / maxBatchBytes)),
-      onRefused: (method) => options.onCall?.(method, TOO_LARGE, 0),
-    });
+    const compressed = new CompressedRequests();
     this.#server = new Server({
       interceptors: [smallRequests([HealthDesc.typeName]), this.#unfinished.interceptor, compressed.interceptor],
       "grpc.max_concurrent_streams": options.maxStreamsPerConnection,

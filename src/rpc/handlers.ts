@@ -74,7 +74,7 @@ export function presenceHandlers(options: HandlersOptions): UntypedServiceImplem
 }
 
 /** What the metrics call a request that is beyond its limit: no ErrorReason, for the transport has none. */
-export const TOO_LARGE = "TOO_LARGE";
+const TOO_LARGE = "TOO_LARGE";
 
 type UseCase<In extends DescMessage, Result> = (caller: Caller, request: MessageShape<In>) => Promise<Result>;
 

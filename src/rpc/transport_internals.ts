@@ -18,6 +18,8 @@ export const PRIVATE_FIELDS = {
   stream: "stream",
   /** grpc-js, of the innermost call: the `grpc-encoding` of its request. */
   incomingEncoding: "incomingEncoding",
+  /** grpc-js, of the innermost call: decompresses a message. */
+  decompressMessage: "decompressMessage",
   /** grpc-js, of the innermost call: what splits its request into messages. */
   decoder: "decoder",
   /** grpc-js, of that decoder: the maximum size of a message. */
@@ -27,7 +29,7 @@ export const PRIVATE_FIELDS = {
 };
 
 /** A part of the transport that is reached through private fields. */
-export type Internal = "call stream" | "intercepted stream" | "request encoding" | "request limit" | "socket handle";
+export type Internal = "call stream" | "intercepted stream" | "decompression" | "request limit" | "socket handle";
 
 /** The libuv handle of a socket. `socket.pause()` has no effect once an HTTP/2 session reads from the socket. */
 export interface SocketHandle {
@@ -49,10 +51,22 @@ export function http2StreamBelow(intercepted: object | undefined): ServerHttp2St
   return isStream ? (stream as ServerHttp2Stream) : undefined;
 }
 
-/** The `grpc-encoding` of the request of an intercepted call that no interceptor has wrapped; undefined: not known. */
-export function requestEncodingOf(intercepted: object): string | undefined {
-  const encoding = fieldOf(intercepted, "incomingEncoding");
-  return typeof encoding === "string" ? encoding : undefined;
+/**
+ * Makes grpc-js ask `schedule` for each compressed message of an intercepted call, instead of decompressing it when it is
+ * complete. False: the fields have other names.
+ */
+export function scheduleDecompression(
+  intercepted: object,
+  schedule: (decompress: () => Promise<Buffer>) => Promise<Buffer>,
+): boolean {
+  const call = innermost(intercepted) as Record<string, unknown>;
+  const decompress = fieldOf(call, "decompressMessage");
+  if (typeof decompress !== "function" || typeof fieldOf(call, "incomingEncoding") !== "string") return false;
+  call[PRIVATE_FIELDS.decompressMessage] = (message: Buffer, encoding: string) => {
+    const run = () => decompress.call(call, message, encoding);
+    return encoding === "identity" ? run() : schedule(run);
+  };
+  return true;
 }
 
 /** Leaves decompressing the requests of an intercepted call to its handler; no effect where the field has another name. */

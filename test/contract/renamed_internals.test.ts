@@ -20,7 +20,8 @@ const MISSING = {
   call: ["call stream"],
   nextCall: ["call stream"],
   stream: ["intercepted stream", "call stream"],
-  incomingEncoding: ["request encoding"],
+  incomingEncoding: ["decompression"],
+  decompressMessage: ["decompression"],
   decoder: ["request limit"],
   maxReadMessageLength: ["request limit"],
   handle: ["socket handle"],
@@ -97,7 +98,7 @@ describe("a release of Node or grpc-js whose private fields have other names", (
     const warnings = lines.map((line) => JSON.parse(line)).map(({ missing, disabled }) => ({ missing, disabled }));
     assert.deepEqual(warnings, [
       { missing: "socket handle", disabled: ["--max-connection-bytes-per-second"] },
-      { missing: "request encoding", disabled: ["the bound on compressed requests"] },
+      { missing: "decompression", disabled: ["the bound on compressed requests"] },
     ]);
   });
 });

@@ -57,6 +57,25 @@ export function callHeaders(method: string, more: Readonly<Record<string, string
   });
 }
 
+/**
+ * Calls of a method with an empty request, 29 bytes each from the second one on: their header fields are in HPACK's
+ * dynamic table.
+ */
+export function indexedCalls(method: string, more: Readonly<Record<string, string>> = {}): (id: number) => Buffer {
+  const fields = { ":authority": "localhost", "content-type": "application/grpc", te: "trailers", ...more };
+  const inserted = Object.entries({ ":path": `/presence.v1.PresenceService/${method}`, ...fields });
+  const insert = inserted.flatMap(([name, value]) => [Buffer.from([0x40]), text(name), text(value)]);
+  const postHttp = Buffer.from([0x83, 0x86]);
+  const first = Buffer.concat([postHttp, ...insert]);
+  const indexed = Buffer.concat([postHttp, Buffer.from(inserted.map((_, i) => 0x80 | (61 + inserted.length - i)))]);
+  const emptyMessage = Buffer.alloc(5);
+  return (id) =>
+    Buffer.concat([
+      frame(FRAME.HEADERS, FLAG.END_HEADERS, id, id === 1 ? first : indexed),
+      frame(FRAME.DATA, FLAG.END_STREAM, id, emptyMessage),
+    ]);
+}
+
 /** Calls that are reset as soon as their headers are sent; the first of a connection, unless others went before. */
 export function resets(count: number, before = 0): Buffer {
   const head = callHeaders("SubscribePresence", { "x-user-id": "mallory" });
@@ -73,6 +92,10 @@ export function resets(count: number, before = 0): Buffer {
 export class RawConnection {
   /** What the server ended it with, if it said so: GOAWAY's error code. */
   goawayCode: number | undefined;
+  /** SETTINGS_MAX_CONCURRENT_STREAMS of the server. */
+  maxStreams = Number.POSITIVE_INFINITY;
+  /** Called after frames were read. */
+  onRead: () => void = () => {};
   readonly #closed: Promise<void>;
   readonly #endedStreams = new Set<number>();
   #onStreamEnd: () => void = () => {};
@@ -87,6 +110,7 @@ export class RawConnection {
     socket.on("data", (chunk) => {
       this.#read = Buffer.concat([this.#read, chunk]);
       this.#frames(answersPings);
+      this.onRead();
     });
   }
 
@@ -129,6 +153,11 @@ export class RawConnection {
     return !this.isClosed;
   }
 
+  /** Number of streams that the server has ended or reset. */
+  get endedStreams(): number {
+    return this.#endedStreams.size;
+  }
+
   /** Resolves when the server has ended or reset a stream. */
   async ended(stream: number): Promise<void> {
     while (!this.#endedStreams.has(stream)) {
@@ -167,7 +196,14 @@ export class RawConnection {
       if (type === FRAME.GOAWAY) this.goawayCode = payload.readUInt32BE(4);
       if (answersPings && type === FRAME.PING && !isAnswer) this.send(frame(FRAME.PING, FLAG.ACK, 0, payload));
       if (answersPings && type === FRAME.SETTINGS && !isAnswer) this.send(frame(FRAME.SETTINGS, FLAG.ACK, 0));
+      if (type === FRAME.SETTINGS && !isAnswer) this.#readSettings(payload);
       this.#read = this.#read.subarray(end);
     }
+  }
+
+  #readSettings(payload: Buffer): void {
+    const MAX_CONCURRENT_STREAMS = 3;
+    for (let at = 0; at < payload.length; at += 6)
+      if (payload.readUInt16BE(at) === MAX_CONCURRENT_STREAMS) this.maxStreams = payload.readUInt32BE(at + 2);
   }
 }
