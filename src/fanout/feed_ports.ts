@@ -17,8 +17,8 @@ export interface FeedSource {
 
 /** Encodes what a feed says of itself, without a channel, at `time` (ms since 1970). */
 export interface FeedCodec {
-  /** The opening of a feed. */
-  subscribed(time: number): Piece;
+  /** The opening of a feed. `heartbeatMs`: as in `Terms`. */
+  subscribed(heartbeatMs: number, time: number): Piece;
   /** Every occupied channel that matches has been told by a snapshot or an event. */
   complete(time: number): Piece;
   /** The watcher was too slow, and events were lost. */

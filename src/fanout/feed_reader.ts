@@ -24,6 +24,8 @@ export interface FeedOptions {
   readonly filter: ChannelFilter;
   /** Begin with a snapshot of each occupied channel, and tell them again when events were lost. */
   readonly withSnapshot: boolean;
+  /** How often an idle stream gets an empty message, in ms; 0: never. */
+  readonly heartbeatMs: number;
 }
 
 /** What a watcher's reader needs of the feed. */
@@ -82,7 +84,7 @@ export class FeedReader {
     if (this.#begun || this.#state === "closed") return;
     this.host.handOut();
     this.#begun = true;
-    this.#write([this.host.feedCodec.subscribed(this.host.wall())], 0);
+    this.#write([this.host.feedCodec.subscribed(this.options.heartbeatMs, this.host.wall())], 0);
     this.#startRound();
     this.#advance();
   }

@@ -23,6 +23,8 @@ export interface Terms {
   readonly presenceTimeoutMs: number;
   readonly resumed: boolean;
   readonly occupancy: number;
+  /** How often an idle stream gets an empty message, in ms; 0: never. */
+  readonly heartbeatMs: number;
 }
 
 /** Turns what happens in one life of one channel into bytes. */
@@ -107,6 +109,11 @@ export interface Sink {
   write(message: Uint8Array): boolean;
   /** The same for a message whose parts are sent as they are, one after the other; `length`: bytes of all parts. */
   writeParts(parts: readonly Uint8Array[], length: number): boolean;
+  /**
+   * From the first message on, sends an empty one whenever none was written for `intervalMs` and nothing is unsent. Not to
+   * be called twice.
+   */
+  heartbeat(intervalMs: number): void;
   /** Called once each time that there is room again after `write` returned false. */
   onDrain: () => void;
   /** Ends the stream after what was written: with OK, or with an error. */

@@ -9,6 +9,7 @@ import { CompressedRequests } from "./compressed_requests.js";
 import { Connections, type ListenAddress, type TlsOptions } from "./connections.js";
 import { type HandlersOptions, presenceHandlers } from "./handlers.js";
 import { Health } from "./health.js";
+import { Heartbeats } from "./heartbeats.js";
 import { addReflection } from "./reflection.js";
 import { bytesServiceDefinition } from "./service_definition.js";
 import { smallRequests } from "./small_requests.js";
@@ -109,6 +110,7 @@ export class GrpcServer {
         connections: this.#connections,
         cancelled: this.#cancelled,
         unread: this.#unread,
+        heartbeats: new Heartbeats(options.clock),
       }),
     );
     this.#server.addService(bytesServiceDefinition(HealthDesc), this.#health.handlers());

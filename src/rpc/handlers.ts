@@ -17,6 +17,7 @@ import { decodeRequest } from "../wire/decode.js";
 import { encodeJoined, encodeResults, encodeWritten } from "../wire/write_response.js";
 import type { CancelledStream, CancelledStreams } from "./cancelled_streams.js";
 import type { Connections } from "./connections.js";
+import type { Heartbeats } from "./heartbeats.js";
 import { tooLarge, toServiceError, toStatus } from "./status.js";
 import { Framer, sinkOf } from "./stream_sink.js";
 import { type AnyCall, http2StreamOf } from "./transport_internals.js";
@@ -28,6 +29,7 @@ export interface HandlersOptions {
   readonly connections: Connections;
   readonly unread: UnreadAnswers;
   readonly cancelled: CancelledStreams;
+  readonly heartbeats: Heartbeats;
   /** The largest request of a call for one user, in bytes (S21). The transport has read it, and nothing has decoded it. */
   readonly maxRequestBytes: number;
   /** The same for the batches. */
@@ -145,7 +147,7 @@ function streamHandler<In extends DescMessage>(
   open: (caller: Caller, request: MessageShape<In>, sink: Sink) => Promise<Subscription>,
 ): handleServerStreamingCall<Buffer, Buffer> {
   const { connections } = options;
-  const framer = new Framer();
+  const shared = { framer: new Framer(), unread: options.unread, heartbeats: options.heartbeats };
   return (call) => {
     const began = options.onCall && performance.now();
     const peer = call.getPeer();
@@ -161,7 +163,7 @@ function streamHandler<In extends DescMessage>(
       return;
     }
     const letIn = async (): Promise<Subscription> => {
-      const sink = sinkOf(call, framer, options.unread, () => connections.destroy(peer));
+      const sink = sinkOf(call, shared, () => connections.destroy(peer));
       const identified = callerOf(call, options);
       const caller = identified instanceof Promise ? await identified : identified;
       options.service.admit(caller, name);

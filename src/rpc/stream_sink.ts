@@ -3,6 +3,7 @@ import { Metadata, type ServerWritableStream } from "@grpc/grpc-js";
 import type { Sink } from "../fanout/ports.js";
 import type { PresenceError } from "../model/errors.js";
 import { CallSink, endCall, MAX_UNSENT_BYTES } from "./call_sink.js";
+import type { Heartbeat, Heartbeats } from "./heartbeats.js";
 import { http2StreamOf } from "./transport_internals.js";
 import type { UnreadAnswers } from "./unread_answers.js";
 
@@ -41,6 +42,16 @@ function writePrefix(to: Buffer, length: number): void {
   to.writeUInt32BE(length, 1);
 }
 
+/** What the sinks of many calls have in common. */
+export interface SharedSinkParts {
+  readonly framer: Framer;
+  readonly unread: UnreadAnswers;
+  readonly heartbeats: Heartbeats;
+}
+
+/** A message of no bytes, with its prefix. */
+const EMPTY_MESSAGE = Buffer.alloc(PREFIX_BYTES);
+
 /**
  * An open server-streaming call whose messages go straight to its HTTP/2 stream: all readers share one buffer, and what
  * is unsent is known in bytes. Headers and status still go through grpc-js.
@@ -48,19 +59,28 @@ function writePrefix(to: Buffer, length: number): void {
 class StreamSink implements Sink {
   onDrain: () => void = () => {};
   #begun = false;
+  #heartbeat: Heartbeat | undefined;
 
   constructor(
     private readonly call: ServerWritableStream<Buffer, Buffer>,
     private readonly stream: ServerHttp2Stream,
-    private readonly framer: Framer,
-    private readonly unread: UnreadAnswers,
+    private readonly shared: SharedSinkParts,
   ) {
     stream.on("drain", () => this.onDrain());
   }
 
+  heartbeat(intervalMs: number): void {
+    const { stream } = this;
+    const heartbeat = this.shared.heartbeats.of(intervalMs, () => {
+      if (stream.writableLength === 0 && !stream.writableEnded) stream.write(EMPTY_MESSAGE);
+    });
+    this.#heartbeat = heartbeat;
+    stream.once("close", () => heartbeat.stop());
+  }
+
   write(message: Uint8Array): boolean {
     if (message.length >= LARGE_BYTES) return this.writeParts([message], message.length);
-    return !this.#begin() || this.#hasRoom(this.stream.write(this.framer.frame(message)));
+    return !this.#begin() || this.#hasRoom(this.stream.write(this.shared.framer.frame(message)));
   }
 
   writeParts(parts: readonly Uint8Array[], length: number): boolean {
@@ -78,6 +98,7 @@ class StreamSink implements Sink {
   /** Sends the headers with the first message. False: the stream is over, and takes nothing. */
   #begin(): boolean {
     if (this.stream.destroyed || this.stream.closed) return false;
+    this.#heartbeat?.wrote();
     if (!this.#begun) {
       this.#begun = true;
       this.call.sendMetadata(new Metadata());
@@ -91,8 +112,9 @@ class StreamSink implements Sink {
 
   /** The status follows all that was written: a client gets it once it has read that, and is reset if it does not. */
   end(error: PresenceError | undefined): void {
+    this.#heartbeat?.stop();
     endCall(this.call, error);
-    this.unread.ended(this.stream);
+    this.shared.unread.ended(this.stream);
   }
 
   abort(error: PresenceError): void {
@@ -105,10 +127,9 @@ class StreamSink implements Sink {
  */
 export function sinkOf(
   call: ServerWritableStream<Buffer, Buffer>,
-  framer: Framer,
-  unread: UnreadAnswers,
+  shared: SharedSinkParts,
   cutConnection: () => void,
 ): Sink {
   const stream = http2StreamOf(call);
-  return stream ? new StreamSink(call, stream, framer, unread) : new CallSink(call, cutConnection);
+  return stream ? new StreamSink(call, stream, shared) : new CallSink(call, shared.heartbeats, cutConnection);
 }

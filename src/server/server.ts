@@ -125,6 +125,7 @@ export async function startServer(
       presenceTimeoutMs: settings.presenceTimeout,
       leaseTtlMs: settings.leaseTtl,
       leaveOnCancel: settings.leaveOnCancel,
+      streamHeartbeatMs: settings.streamHeartbeat,
       streamTokenGraceMs: settings.streamTokenGrace,
       rates: settings,
       drainJitterMs: DRAIN_JITTER_MS,

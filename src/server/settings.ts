@@ -19,6 +19,7 @@ export interface ServerSettings extends SecuritySettings, CallRateSettings {
   readonly sameUser: "multi" | "single";
   readonly keepalive: number;
   readonly keepaliveTimeout: number;
+  readonly streamHeartbeat: number;
   readonly leaseTtl: number;
   readonly pendingTtl: number;
   readonly resumeTtl: number;
@@ -112,6 +113,14 @@ export const SETTINGS: Readonly<Record<keyof ServerSettings, Setting>> = {
     max: 5 * MINUTE,
     default: "5s",
     help: "how long a client may take to answer a ping",
+  },
+  streamHeartbeat: {
+    flag: "stream-heartbeat",
+    kind: "duration",
+    min: 0,
+    max: 5 * MINUTE,
+    default: "0s",
+    help: "how often an idle stream gets an empty message, 5s or more; 0: never",
   },
   leaseTtl: {
     flag: "lease-ttl",
@@ -346,6 +355,10 @@ export function checkSettings(settings: ServerSettings): void {
     throw new SettingError(
       `--max-state-bytes ${maxStateBytes} cannot be set in one call: --max-request-bytes is ${maxRequestBytes}`,
     );
+  }
+  const { streamHeartbeat } = settings;
+  if (streamHeartbeat > 0 && streamHeartbeat < 5 * SECOND) {
+    throw new SettingError(`--stream-heartbeat: ${streamHeartbeat}ms is out of range; allowed: 0, or 5s to 300s`);
   }
   checkRates(settings);
   if (keepaliveTimeout > keepalive) {

@@ -80,6 +80,7 @@ export class PresenceService {
       streams: this.#streams,
       expiry: this.#expiry,
       drainJitterMs: settings.drainJitterMs,
+      streamHeartbeatMs: settings.streamHeartbeatMs,
     });
     this.#rates = new CallRates(settings.rates, clock);
     this.#queries = new Queries({ engine, rates: this.#rates, turns: new Turns(schedule) });

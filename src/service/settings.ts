@@ -12,6 +12,8 @@ export interface ServiceSettings {
   readonly leaseTtlMs: number;
   /** Whether a cancelled stream is a leave, where the request does not say (S2). Default true. */
   readonly leaveOnCancel: boolean;
+  /** How often an idle stream gets an empty message, in ms, where the request does not ask for less; 0: never. Default 0. */
+  readonly streamHeartbeatMs: number;
   /** How long a stream may outlive its caller's token, in ms (S20). Default 0. */
   readonly streamTokenGraceMs: number;
   readonly rates: CallRateSettings;

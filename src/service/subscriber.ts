@@ -1,3 +1,4 @@
+import type { Duration } from "@bufbuild/protobuf/wkt";
 import type * as pb from "../../gen/presence/v1/presence_service_pb.js";
 import type { Join } from "../channel/command.js";
 import type { StreamSession } from "../channel/member.js";
@@ -122,10 +123,13 @@ export class Subscriber {
     result: Result,
     sink: Sink,
   ): Promise<{ readonly reader: Reader | undefined; readonly sink: Sink }> {
-    const { hub, engine, codec, clock } = this.options;
+    const { hub, engine, codec, clock, settings } = this.options;
     const { session, resumed } = result.outcome.joined!;
     const presenceTimeoutMs = (session as StreamSession).timeoutMs;
-    const terms: Terms = { sessionId: session.id, presenceTimeoutMs, resumed, occupancy: result.occupancy };
+    const heartbeatMs = heartbeatInForce(request.heartbeatInterval, settings.streamHeartbeatMs);
+    if (heartbeatMs > 0) sink.heartbeat(heartbeatMs);
+    const { occupancy } = result;
+    const terms: Terms = { sessionId: session.id, presenceTimeoutMs, resumed, occupancy, heartbeatMs };
     const time = clock.now().wall;
     const { epoch, revision } = result.position;
     if (request.withPresence === false) {
@@ -223,6 +227,12 @@ class AttachedStream implements Subscription {
     const { id, attachment } = this.session;
     await this.options.members.run(this.channel, this.userId, { kind: "detach", sessionId: id, attachment, since });
   }
+}
+
+/** The shorter of what the request asks for and the setting, in ms; 0: neither. */
+export function heartbeatInForce(asked: Duration | undefined, settingMs: number): number {
+  if (!asked) return settingMs;
+  return settingMs > 0 ? Math.min(toMs(asked), settingMs) : toMs(asked);
 }
 
 /** Sends a client away for a random time, so that not all come back at once (S24). */

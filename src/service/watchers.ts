@@ -8,7 +8,7 @@ import { allowedChannel, watchableChannels } from "./access.js";
 import type { Caller } from "./caller.js";
 import { newSessionId } from "./session_id.js";
 import type { Streams } from "./streams.js";
-import { draining, type Subscription } from "./subscriber.js";
+import { draining, heartbeatInForce, type Subscription } from "./subscriber.js";
 import type { TokenExpiry } from "./token_expiry.js";
 
 /** What watching needs. */
@@ -19,6 +19,8 @@ export interface WatchersOptions {
   readonly expiry: TokenExpiry;
   /** Clients that are sent away come back after a random time up to this, in ms (S24). */
   readonly drainJitterMs: number;
+  /** As in `ServiceSettings`. */
+  readonly streamHeartbeatMs: number;
 }
 
 /** The use case WatchChannels: streams that tell of channels without being in any. */
@@ -36,7 +38,9 @@ export class Watchers {
     const { feed, streams, expiry, drainJitterMs } = this.options;
     if (this.#refusing) throw draining(drainJitterMs);
     const filter = new ChannelFilter(named, request.prefix, isWatchable);
-    const reader = feed.watch({ filter, withSnapshot: request.withSnapshot }, sink);
+    const heartbeatMs = heartbeatInForce(request.heartbeatInterval, this.options.streamHeartbeatMs);
+    if (heartbeatMs > 0) sink.heartbeat(heartbeatMs);
+    const reader = feed.watch({ filter, withSnapshot: request.withSnapshot, heartbeatMs }, sink);
     const name = newSessionId();
     this.#names.set(reader, name);
     streams.add(name, { attachment: 0, end: (error) => reader.end(error) });

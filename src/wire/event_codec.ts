@@ -80,6 +80,7 @@ class ProtoChannelCodec implements ChannelCodec {
       writeTime(writer, 2, terms.presenceTimeoutMs);
       if (terms.resumed) writer.tag(3, WireType.Varint).bool(true);
       writer.tag(4, WireType.Varint).uint32(terms.occupancy);
+      if (terms.heartbeatMs > 0) writeTime(writer, 5, terms.heartbeatMs);
     });
   }
 

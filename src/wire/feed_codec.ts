@@ -1,5 +1,5 @@
 import { create, toBinary } from "@bufbuild/protobuf";
-import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { durationFromMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import {
   OutOfServiceSchema,
   type PresenceEvent,
@@ -16,7 +16,10 @@ import type { Piece } from "../fanout/ports.js";
  * number in WatchChannelsResponse as in SubscribePresenceResponse, so what happens in a channel is encoded for both.
  */
 export const feedCodec: FeedCodec = {
-  subscribed: (time) => encode(time, { case: "subscribed", value: create(SubscribedSchema) }),
+  subscribed: (heartbeatMs, time) => {
+    const heartbeatInterval = heartbeatMs > 0 ? durationFromMs(heartbeatMs) : undefined;
+    return encode(time, { case: "subscribed", value: create(SubscribedSchema, { heartbeatInterval }) });
+  },
   complete: (time) => encode(time, { case: "snapshot", value: create(SnapshotSchema, { last: true }) }),
   lost: (description, time) => {
     return encode(time, { case: "outOfService", value: create(OutOfServiceSchema, { description }) });

@@ -37,9 +37,10 @@ describe("contract: the bytes of every kind of event", () => {
       occupancy: 1,
       last: true,
     };
-    const terms = { sessionId: "s1", presenceTimeoutMs: 7500, resumed: true, occupancy: 2 };
+    const terms = { sessionId: "s1", presenceTimeoutMs: 7500, resumed: true, occupancy: 2, heartbeatMs: 0 };
     const kinds = {
       subscribed: hex(codec.subscribed(terms, 299, TIME)),
+      subscribed_heartbeat: hex(codec.subscribed({ ...terms, heartbeatMs: 12_500 }, 299, TIME)),
       snapshot: hex(Buffer.concat(codec.snapshot(chunk).parts)),
       interval: hex(
         codec.interval({
@@ -63,7 +64,8 @@ describe("contract: the bytes of every kind of event", () => {
       ),
       channel_occupied: hex(codec.occupied({ ...base, kind: "join", occupancy: 1, state: tony })),
       channel_vacated: hex(codec.vacated({ ...base, kind: "leave", occupancy: 0 })),
-      feed_subscribed: hex(feedCodec.subscribed(TIME)),
+      feed_subscribed: hex(feedCodec.subscribed(0, TIME)),
+      feed_subscribed_heartbeat: hex(feedCodec.subscribed(12_500, TIME)),
       feed_complete: hex(feedCodec.complete(TIME)),
       out_of_service: hex(feedCodec.lost("events were lost", TIME)),
     };

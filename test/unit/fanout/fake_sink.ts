@@ -42,6 +42,10 @@ export class FakeSink implements Sink {
     this.onDrain();
   }
 
+  heartbeat(): void {
+    throw new Error("that is the transport's");
+  }
+
   write(message: Uint8Array): boolean {
     if (this.ended) throw new Error("written to after its end");
     const response = fromBinary(SubscribePresenceResponseSchema, message);

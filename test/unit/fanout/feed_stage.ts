@@ -110,7 +110,7 @@ export class FeedStage {
   /** Adds a watcher, of all channels unless it says which. */
   watch({ channels = [], prefix = "", withSnapshot = false, sink = new FakeSink() }: Wanted = {}) {
     const filter = new ChannelFilter(channels, prefix);
-    return { reader: this.feed.watch({ filter, withSnapshot }, sink), sink, filter };
+    return { reader: this.feed.watch({ filter, withSnapshot, heartbeatMs: 0 }, sink), sink, filter };
   }
 
   /** Adds a watcher whose every event is checked and applied. */

@@ -6,6 +6,7 @@ import * as pb from "../../../gen/presence/v1/presence_service_pb.js";
 import { CancelledStreams } from "../../../src/rpc/cancelled_streams.js";
 import type { Connections } from "../../../src/rpc/connections.js";
 import { presenceHandlers } from "../../../src/rpc/handlers.js";
+import { Heartbeats } from "../../../src/rpc/heartbeats.js";
 import { UnreadAnswers } from "../../../src/rpc/unread_answers.js";
 import { callerFromMetadata } from "../../../src/service/caller.js";
 import { World } from "../service/world.js";
@@ -34,6 +35,7 @@ describe("rpc: handlers", () => {
       } as unknown as Connections,
       unread: new UnreadAnswers({ clock: world.clock, timeoutMs: 60_000, maxBytes: 1e6 }),
       cancelled: new CancelledStreams({ clock: world.clock, afterReading: (callback) => callback() }),
+      heartbeats: new Heartbeats(world.clock),
       authenticate: ({ userId }) => callerFromMetadata(userId()),
       maxRequestBytes: 1024,
       maxBatchBytes: 8192,

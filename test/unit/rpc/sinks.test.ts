@@ -14,6 +14,7 @@ import type { Sink } from "../../../src/fanout/ports.js";
 import { PresenceError } from "../../../src/model/errors.js";
 import { CallSink } from "../../../src/rpc/call_sink.js";
 import { Connections } from "../../../src/rpc/connections.js";
+import { Heartbeats } from "../../../src/rpc/heartbeats.js";
 import { bytesServiceDefinition } from "../../../src/rpc/service_definition.js";
 import { Framer, sinkOf } from "../../../src/rpc/stream_sink.js";
 import { UnreadAnswers } from "../../../src/rpc/unread_answers.js";
@@ -25,12 +26,13 @@ type Call = ServerWritableStream<Buffer, Buffer>;
 const same = (bytes: Buffer): Buffer => bytes;
 const definition = bytesServiceDefinition(PresenceService);
 
+const heartbeats = new Heartbeats(systemClock);
 const unread = new UnreadAnswers({ clock: systemClock, timeoutMs: 60_000, maxBytes: 1e9 });
 
 /** Both ways to a reader, over real sockets: they differ in cost alone. */
 const WAYS: readonly [name: string, open: (call: Call, cut: () => void) => Sink][] = [
-  ["straight to the HTTP/2 stream", (call, cut) => sinkOf(call, new Framer(), unread, cut)],
-  ["by the call, where no stream is found", (call, cut) => new CallSink(call, cut)],
+  ["straight to the HTTP/2 stream", (call, cut) => sinkOf(call, { framer: new Framer(), unread, heartbeats }, cut)],
+  ["by the call, where no stream is found", (call, cut) => new CallSink(call, heartbeats, cut)],
 ];
 
 for (const [name, open] of WAYS) {

@@ -45,6 +45,7 @@ describe("server: settings", () => {
       presenceTimeout: 30_000,
       leaveOnCancel: true,
       sameUser: "multi",
+      streamHeartbeat: 0,
       keepalive: 10_000,
       keepaliveTimeout: 5000,
       leaseTtl: 30_000,

@@ -106,6 +106,7 @@ export class World {
         streamTokenGraceMs: 0,
         rates: ratesOff(),
         drainJitterMs: 5000,
+        streamHeartbeatMs: 0,
         ...settings,
       },
     });

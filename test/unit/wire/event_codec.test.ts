@@ -111,9 +111,9 @@ describe("wire: events, as the generated types read them", () => {
 
   property(
     "SUBSCRIBED",
-    [channel, text, text, fc.nat(300_000), fc.boolean(), occupancy, revision, time],
-    (channel, epoch, sessionId, presenceTimeoutMs, resumed, occupancy, revision, time) => {
-      const terms = { sessionId, presenceTimeoutMs, resumed, occupancy };
+    [channel, text, text, fc.nat(300_000), fc.boolean(), occupancy, fc.nat(300_000), revision, time],
+    (channel, epoch, sessionId, presenceTimeoutMs, resumed, occupancy, heartbeatMs, revision, time) => {
+      const terms = { sessionId, presenceTimeoutMs, resumed, occupancy, heartbeatMs };
       means(eventCodec.forChannel(channel, epoch).subscribed(terms, revision, time), {
         ...envelope(channel, epoch, revision, time),
         userId: "",
@@ -125,6 +125,7 @@ describe("wire: events, as the generated types read them", () => {
             presenceTimeout: durationFromMs(presenceTimeoutMs),
             resumed,
             occupancy,
+            ...(heartbeatMs > 0 ? { heartbeatInterval: durationFromMs(heartbeatMs) } : {}),
           },
         },
       });

@@ -12,7 +12,11 @@ describe("wire: what a feed says of itself", () => {
 
   it("SUBSCRIBED, OUT_OF_SERVICE and the end of a round, without a channel or a position", () => {
     const cases = [
-      [feedCodec.subscribed(1500), { case: "subscribed", value: {} }],
+      [feedCodec.subscribed(0, 1500), { case: "subscribed", value: {} }],
+      [
+        feedCodec.subscribed(7500, 1500),
+        { case: "subscribed", value: { heartbeatInterval: { seconds: 7n, nanos: 500_000_000 } } },
+      ],
       [feedCodec.complete(1500), { case: "snapshot", value: { last: true } }],
       [feedCodec.lost("too slow", 1500), { case: "outOfService", value: { description: "too slow" } }],
     ] as const;
@@ -24,7 +28,7 @@ describe("wire: what a feed says of itself", () => {
   it("fits beside what is encoded for subscribers, in one message", () => {
     const delta = { kind: "leave" as const, userId: "ann", revision: 1, time: 0, occupancy: 0 };
     const piece = eventCodec.forChannel({ type: 1, name: "a" }, "e").delta(delta, undefined);
-    const events = eventsOf(Buffer.concat([feedCodec.subscribed(1500), piece]));
+    const events = eventsOf(Buffer.concat([feedCodec.subscribed(0, 1500), piece]));
     assert.deepEqual(
       events.map(({ event }) => event.case),
       ["subscribed", "remoteLeave"],
