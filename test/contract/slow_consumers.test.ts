@@ -81,18 +81,19 @@ describe("clients that do not read", () => {
       client.close();
     });
 
-    it("that wait are not carried out where the client has gone", async () => {
+    it("let calls wait, which are not carried out once they are cancelled", async () => {
       await start();
       const client = await WindowClient.connect(server.address, 0);
-      for (let i = 0; i < 600; i++) {
-        client.call(method.getState, "anna", { channel });
-        if (i === 500) client.call(method.setState, "anna", { channel, states: { late: "1" } });
-      }
+      const calls = Array.from({ length: 600 }, () => client.call(method.getState, "anna", { channel }));
+      const late = client.call(method.setState, "anna", { channel, states: { late: "1" } });
       while ((await unreadBytes()) < 4 * MIB) await turn();
-      client.close();
-      while ((await unreadBytes()) > 0) await turn();
+      late.cancel();
+      await client.setWindow(OPEN_WINDOW);
+      for (const call of calls) assert.equal(await within("the end", call.ended()), "status 0");
       const { state } = await honest.client.getState({ channel });
       assert.equal(state!.states.late, undefined);
+      assert.equal(await unreadBytes(), 0);
+      client.close();
     });
 
     it("come to --max-unread-bytes in all; beyond it the oldest are reset", async () => {

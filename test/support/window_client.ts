@@ -64,6 +64,10 @@ export class WindowCall {
     this.#closed = new Promise((resolve) => stream.once("close", resolve));
   }
 
+  cancel(): void {
+    this.stream.close(constants.NGHTTP2_CANCEL);
+  }
+
   /** Resolves when the server has begun to answer. */
   async answered(): Promise<void> {
     await this.#headers;
