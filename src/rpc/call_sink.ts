@@ -1,7 +1,7 @@
 import type { ServerWritableStream } from "@grpc/grpc-js";
+import type { Heartbeat, Heartbeats } from "../fanout/heartbeats.js";
 import type { Sink } from "../fanout/ports.js";
 import type { PresenceError } from "../model/errors.js";
-import type { Heartbeat, Heartbeats } from "./heartbeats.js";
 import { toServiceError } from "./status.js";
 
 /** Most bytes that are handed to the transport before a reader counts as slow. */

@@ -1,6 +1,7 @@
 import { Server } from "@grpc/grpc-js";
 import { Health as HealthDesc } from "../../gen/grpc/health/v1/health_pb.js";
 import { PresenceService as PresenceServiceDesc } from "../../gen/presence/v1/presence_service_pb.js";
+import type { Heartbeats } from "../fanout/heartbeats.js";
 import type { Authenticate } from "../service/caller.js";
 import type { PresenceService } from "../service/presence_service.js";
 import type { Clock } from "../time/clock.js";
@@ -9,7 +10,6 @@ import { CompressedRequests } from "./compressed_requests.js";
 import { Connections, type ListenAddress, type TlsOptions } from "./connections.js";
 import { type HandlersOptions, presenceHandlers } from "./handlers.js";
 import { Health } from "./health.js";
-import { Heartbeats } from "./heartbeats.js";
 import { addReflection } from "./reflection.js";
 import { bytesServiceDefinition } from "./service_definition.js";
 import { smallRequests } from "./small_requests.js";
@@ -22,6 +22,7 @@ import { UnreadAnswers } from "./unread_answers.js";
 /** Settings of the gRPC side. */
 export interface GrpcServerOptions {
   readonly service: PresenceService;
+  readonly heartbeats: Heartbeats;
   readonly clock: Clock;
   /** Finds out who calls. Health and reflection ask nobody. */
   readonly authenticate: Authenticate;
@@ -110,7 +111,6 @@ export class GrpcServer {
         connections: this.#connections,
         cancelled: this.#cancelled,
         unread: this.#unread,
-        heartbeats: new Heartbeats(options.clock),
       }),
     );
     this.#server.addService(bytesServiceDefinition(HealthDesc), this.#health.handlers());

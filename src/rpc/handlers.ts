@@ -7,6 +7,7 @@ import type {
 } from "@grpc/grpc-js";
 import { StatusSchema } from "../../gen/google/rpc/status_pb.js";
 import * as pb from "../../gen/presence/v1/presence_service_pb.js";
+import type { Heartbeats } from "../fanout/heartbeats.js";
 import type { Sink } from "../fanout/ports.js";
 import { PresenceError } from "../model/errors.js";
 import type { EntryResult } from "../service/batch.js";
@@ -17,7 +18,6 @@ import { decodeRequest } from "../wire/decode.js";
 import { encodeJoined, encodeResults, encodeWritten } from "../wire/write_response.js";
 import type { CancelledStream, CancelledStreams } from "./cancelled_streams.js";
 import type { Connections } from "./connections.js";
-import type { Heartbeats } from "./heartbeats.js";
 import { tooLarge, toServiceError, toStatus } from "./status.js";
 import { Framer, sinkOf } from "./stream_sink.js";
 import { type AnyCall, http2StreamOf } from "./transport_internals.js";

@@ -1,9 +1,9 @@
 import type { ServerHttp2Stream } from "node:http2";
 import { Metadata, type ServerWritableStream } from "@grpc/grpc-js";
+import type { Heartbeat, Heartbeats } from "../fanout/heartbeats.js";
 import type { Sink } from "../fanout/ports.js";
 import type { PresenceError } from "../model/errors.js";
 import { CallSink, endCall, MAX_UNSENT_BYTES } from "./call_sink.js";
-import type { Heartbeat, Heartbeats } from "./heartbeats.js";
 import { http2StreamOf } from "./transport_internals.js";
 import type { UnreadAnswers } from "./unread_answers.js";
 

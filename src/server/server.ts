@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { type Logger, pino } from "pino";
 import { MemoryEngine } from "../engine/memory.js";
 import { Feed } from "../fanout/feed.js";
+import { Heartbeats } from "../fanout/heartbeats.js";
 import { Hub } from "../fanout/hub.js";
 import { SharedCodec } from "../fanout/shared_codec.js";
 import { GrpcServer } from "../rpc/grpc_server.js";
@@ -138,6 +139,7 @@ export async function startServer(
   };
   const grpc = new GrpcServer({
     service,
+    heartbeats: new Heartbeats(clock),
     clock,
     authenticate,
     tls: tls && { material: tls, onRefused: ({ message }) => log.debug({ why: message }, "connection refused") },

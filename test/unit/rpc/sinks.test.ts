@@ -10,11 +10,11 @@ import {
   status,
 } from "@grpc/grpc-js";
 import { PresenceService } from "../../../gen/presence/v1/presence_service_pb.js";
+import { Heartbeats } from "../../../src/fanout/heartbeats.js";
 import type { Sink } from "../../../src/fanout/ports.js";
 import { PresenceError } from "../../../src/model/errors.js";
 import { CallSink } from "../../../src/rpc/call_sink.js";
 import { Connections } from "../../../src/rpc/connections.js";
-import { Heartbeats } from "../../../src/rpc/heartbeats.js";
 import { bytesServiceDefinition } from "../../../src/rpc/service_definition.js";
 import { Framer, sinkOf } from "../../../src/rpc/stream_sink.js";
 import { UnreadAnswers } from "../../../src/rpc/unread_answers.js";

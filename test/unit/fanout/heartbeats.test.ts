@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { Heartbeats } from "../../../src/rpc/heartbeats.js";
+import { Heartbeats } from "../../../src/fanout/heartbeats.js";
 import { ManualClock } from "../../support/manual_clock.js";
 
-describe("rpc: heartbeats", () => {
+describe("fanout: heartbeats", () => {
   let clock: ManualClock;
   let heartbeats: Heartbeats;
   let sent: number[];
