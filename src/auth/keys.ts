@@ -1,5 +1,6 @@
 import { createPublicKey, type KeyObject } from "node:crypto";
-import { createRemoteJWKSet, customFetch, type JWTVerifyGetKey } from "jose";
+import type { JWTVerifyGetKey } from "jose";
+import { PublishedKeys, type PublishedKeysOptions } from "./published_keys.js";
 
 /** What tokens are verified with: one of the three. */
 export type KeySource =
@@ -8,25 +9,14 @@ export type KeySource =
   /** A public key: PEM, or one JWK. */
   | { readonly kind: "public"; readonly text: string }
   /** Where the issuer publishes its public keys. */
-  | {
-      readonly kind: "jwks";
-      readonly url: string;
-      /** How long keys are used without asking again, in ms. Default 600000. */
-      readonly maxAgeMs: number;
-      /** How soon after asking a key that is not known is asked for again, in ms. Default 30000. */
-      readonly cooldownMs: number;
-      /** How long a failure stands before it is asked again, in ms: strangers must not make us ask and ask. */
-      readonly retryMs: number;
-      /** Asking failed; `why` is for a log. */
-      readonly onFailure: (why: string) => void;
-    };
-
-type JwksSource = Extract<KeySource, { kind: "jwks" }>;
+  | ({ readonly kind: "jwks" } & PublishedKeysOptions);
 
 /** Keys, and the algorithms that alone are accepted with them. */
 export interface Keys {
   readonly algorithms: readonly string[];
   readonly find: JWTVerifyGetKey;
+  /** Where the keys come from, if they may change. */
+  readonly published?: PublishedKeys;
 }
 
 /** Keys that cannot be used; the message says why, without them. */
@@ -62,12 +52,9 @@ export function loadKeys(source: KeySource, wanted: readonly string[] = []): Key
     }
     case "jwks": {
       const fitting = [...RSA, ...Object.values(CURVES), ...ED];
-      const find = createRemoteJWKSet(new URL(source.url), {
-        cacheMaxAge: source.maxAgeMs,
-        cooldownDuration: source.cooldownMs,
-        [customFetch]: patientFetch(source),
-      });
-      return { algorithms: pinned(wanted, fitting, ["RS256", "ES256", "EdDSA"]), find };
+      const algorithms = pinned(wanted, fitting, ["RS256", "ES256", "EdDSA"]);
+      const published = new PublishedKeys(source);
+      return { algorithms, find: published.find, published };
     }
   }
 }
@@ -108,36 +95,4 @@ function algorithmsOf({ asymmetricKeyType, asymmetricKeyDetails = {} }: KeyObjec
   const curve = CURVES[asymmetricKeyDetails.namedCurve ?? ""];
   if (curve) return [curve];
   throw new KeyError("the key is of no kind that tokens are signed with; RSA, P-256, P-384, P-521 and Ed25519 are");
-}
-
-/** How long the last keys are good for while their issuer does not answer, in ms. */
-const STALE_MS = 60 * 60 * 1000;
-
-/** Fetches a key set; while that fails, what came last stands: an issuer that is down must not lock everybody out. */
-function patientFetch({ retryMs, onFailure }: JwksSource): (url: string, init: RequestInit) => Promise<Response> {
-  let last: { readonly text: string; readonly at: number } | undefined;
-  let failed: { readonly error: KeyError; readonly at: number } | undefined;
-  return async (url, init) => {
-    const now = performance.now();
-    if (!failed || now - failed.at >= retryMs) {
-      try {
-        last = { text: await fetchText(url, init), at: now };
-        failed = undefined;
-      } catch (error) {
-        failed = { error: new KeyError((error as Error).message, { cause: error }), at: now };
-        onFailure(failed.error.message);
-      }
-    }
-    if (last && now - last.at <= STALE_MS) return new Response(last.text);
-    throw failed!.error;
-  };
-}
-
-async function fetchText(url: string, init: RequestInit): Promise<string> {
-  const response = await fetch(url, init);
-  const text = await response.text();
-  if (response.status !== 200) throw new KeyError(`the answer has status ${response.status}`);
-  const { keys } = JSON.parse(text) as { keys?: unknown };
-  if (!Array.isArray(keys)) throw new KeyError("the answer is no key set");
-  return text;
 }

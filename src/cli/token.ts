@@ -1,5 +1,5 @@
 import { Command, InvalidArgumentError, Option } from "commander";
-import { type ChannelGrant, RIGHTS, type Right } from "../model/grant.js";
+import { type ChannelGrant, type NameRule, RIGHTS, type Right } from "../model/grant.js";
 import type { Io } from "./io.js";
 import { printLine } from "./io.js";
 
@@ -7,7 +7,9 @@ interface TokenFlags {
   readonly user: string;
   readonly app?: string;
   readonly allow?: readonly ChannelGrant[];
+  readonly allowName?: readonly ChannelGrant[];
   readonly actAs?: readonly string[];
+  readonly actAsName?: readonly NameRule[];
   readonly expires: number;
   readonly issuer?: string;
   readonly audience?: string;
@@ -25,11 +27,22 @@ export function tokenCommand(io: Io): Command {
       new Option(
         "--allow <pattern=right,...>",
         `rights in channels: ${RIGHTS.join(", ")}; may be given several times (default: *=subscribe,write,read)`,
-      ).argParser(parseAllow),
+      ).argParser(parseAllow((pattern) => ({ pattern }))),
+    )
+    .addOption(
+      new Option(
+        "--allow-name <name=right,...>",
+        "rights in the channel of exactly this name, also if it ends with a star",
+      ).argParser(parseAllow((name) => ({ name }))),
     )
     .addOption(
       new Option("--act-as <pattern>", "users to act for; may be given several times").argParser(
         (text: string, before: readonly string[] = []) => [...before, text],
+      ),
+    )
+    .addOption(
+      new Option("--act-as-name <id>", "a user to act for, of exactly this id").argParser(
+        (name: string, before: readonly NameRule[] = []) => [...before, { name }],
       ),
     )
     .addOption(
@@ -46,6 +59,7 @@ export function tokenCommand(io: Io): Command {
       `
 Prints the token alone. A pattern is a channel's name, or what names begin with
 and a star: 'room:*'. Whoever has the token is the user, so treat it as a key.
+A server refuses tokens that are valid for longer than its --max-token-life (24h).
 
 Examples:
   $ rollcall token --user tony --dev-secret
@@ -56,13 +70,15 @@ Examples:
 }
 
 async function makeToken(io: Io, flags: TokenFlags): Promise<void> {
-  const { user, app, allow, actAs, expires, issuer, audience } = flags;
+  const { user, app, expires, issuer, audience } = flags;
+  const allowed = flags.allow || flags.allowName ? [...(flags.allow ?? []), ...(flags.allowName ?? [])] : undefined;
+  const actAs = [...(flags.actAs ?? []), ...(flags.actAsName ?? [])];
   // Loaded here, as no other command needs them.
   const [{ mintToken }, { identityOf }] = await Promise.all([import("../auth/mint.js"), import("../auth/identity.js")]);
   const presence = {
     ...(app !== undefined && { app }),
-    ...(allow && { channels: allow }),
-    ...(actAs && { act_as: actAs }),
+    ...(allowed && { channels: allowed }),
+    ...(actAs.length > 0 && { act_as: actAs }),
   };
   // What a server would not accept is better refused here.
   try {
@@ -87,15 +103,17 @@ async function secretOf({ secretFile, devSecret }: TokenFlags): Promise<string> 
   }
 }
 
-/** `room:*=subscribe,write`, added to the entries before it. The pattern may hold `=`; rights do not. */
-function parseAllow(text: string, before: readonly ChannelGrant[] = []): readonly ChannelGrant[] {
-  const at = text.lastIndexOf("=");
-  const rights = text.slice(at + 1).split(",");
-  const wrong = rights.find((right) => !(RIGHTS as readonly string[]).includes(right));
-  if (at < 1 || wrong !== undefined) {
-    throw new InvalidArgumentError(`Give PATTERN=RIGHT,RIGHT with rights of ${RIGHTS.join(", ")}.`);
-  }
-  return [...before, { pattern: text.slice(0, at), allow: rights as Right[] }];
+/** `room:*=subscribe,write`, added to the entries before it. The name or pattern may hold `=`; rights do not. */
+function parseAllow(ruleOf: (text: string) => NameRule) {
+  return (text: string, before: readonly ChannelGrant[] = []): readonly ChannelGrant[] => {
+    const at = text.lastIndexOf("=");
+    const rights = text.slice(at + 1).split(",");
+    const wrong = rights.find((right) => !(RIGHTS as readonly string[]).includes(right));
+    if (at < 1 || wrong !== undefined) {
+      throw new InvalidArgumentError(`Give PATTERN=RIGHT,RIGHT with rights of ${RIGHTS.join(", ")}.`);
+    }
+    return [...before, { ...ruleOf(text.slice(0, at)), allow: rights as Right[] }];
+  };
 }
 
 const UNITS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };

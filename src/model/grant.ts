@@ -7,14 +7,11 @@ export const RIGHTS = ["subscribe", "write", "read", "query", "feed"] as const;
  */
 export type Right = (typeof RIGHTS)[number];
 
-/** Names that begin alike, or one name: `room:7`, `room:*`, `*`. Only a star at the end stands for anything. */
-export type Pattern = string;
+/** One name as it is, or the names of a pattern: `room:7`, `room:*`, `*`. Only a star at its end stands for anything. */
+export type NameRule = { readonly name: string } | { readonly pattern: string };
 
-/** Rights in the channels of a pattern, of either type. */
-export interface ChannelGrant {
-  readonly pattern: Pattern;
-  readonly allow: readonly Right[];
-}
+/** Rights in the channels of these names, of either type. */
+export type ChannelGrant = NameRule & { readonly allow: readonly Right[] };
 
 /** All that an authenticated caller may do (S20). */
 export interface Grant {
@@ -23,22 +20,26 @@ export interface Grant {
   /** What is allowed where. What no entry allows is refused. */
   readonly channels: readonly ChannelGrant[];
   /** Users for whom the caller may act, beside itself. */
-  readonly actAs: readonly Pattern[];
+  readonly actAs: readonly NameRule[];
   /** When the caller's proof of who it is runs out, ms since 1970; `undefined`: it does not. */
   readonly expiresAt: number | undefined;
+  /** The key that signed the caller's token, where that key may be withdrawn. */
+  readonly keyId?: string | undefined;
 }
 
 /** What a caller is granted whose token says nothing of it: to take part in every channel of its app. */
 export const DEFAULT_CHANNELS: readonly ChannelGrant[] = [{ pattern: "*", allow: ["subscribe", "write", "read"] }];
 
-/** Whether a name is one of a pattern's. */
-export function matches(pattern: Pattern, name: string): boolean {
+/** Whether a rule means this name. */
+export function matches(rule: NameRule, name: string): boolean {
+  if ("name" in rule) return name === rule.name;
+  const { pattern } = rule;
   return pattern.endsWith("*") ? name.startsWith(pattern.slice(0, -1)) : name === pattern;
 }
 
 /** Whether a grant has a right in the channel of this name. */
 export function allows(grant: Grant, right: Right, channelName: string): boolean {
-  return grant.channels.some(({ pattern, allow }) => allow.includes(right) && matches(pattern, channelName));
+  return grant.channels.some((entry) => entry.allow.includes(right) && matches(entry, channelName));
 }
 
 /** Whether a grant has a right in any channel at all. */

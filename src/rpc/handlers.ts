@@ -221,9 +221,10 @@ function callerOf(call: AnyCall, { authenticate, connections }: HandlersOptions)
   });
 }
 
+/** The value of a metadata entry. Several are joined as Node joins them, so that nobody takes one of them for the only one. */
 function entryOf({ metadata }: AnyCall, name: string): string | undefined {
-  const [value] = metadata.get(name);
-  return value === undefined ? undefined : String(value);
+  const values = metadata.get(name);
+  return values.length === 0 ? undefined : values.join(", ");
 }
 
 function reasonOf(error: unknown, method: string, options: HandlersOptions): string {

@@ -1,9 +1,10 @@
 import type { Logger } from "pino";
 import { DEV_SECRET } from "../auth/dev_secret.js";
 import { isUserId } from "../auth/identity.js";
-import { KeyError, type KeySource, loadKeys } from "../auth/keys.js";
+import { KeyError, type KeySource, type Keys, loadKeys } from "../auth/keys.js";
+import type { PublishedKeysOptions } from "../auth/published_keys.js";
 import { secretIn } from "../auth/text_file.js";
-import { TokenVerifier } from "../auth/token_verifier.js";
+import { LIVES_TOO_LONG, TokenVerifier } from "../auth/token_verifier.js";
 import { DEFAULT_CHANNELS } from "../model/grant.js";
 import { notAuthenticated, tokenExpired } from "../model/unauthenticated.js";
 import { type Authenticate, type Caller, type ClientCertificate, callerFromMetadata } from "../service/caller.js";
@@ -20,25 +21,55 @@ export interface AuthenticationOptions {
   /** The time, ms since 1970. */
   readonly now: () => number;
   readonly log: Logger;
+  /** The issuer of tokens publishes other keys than before. */
+  readonly onKeysChanged: () => void;
+}
+
+/** How a server finds out who calls. */
+export interface Authentication {
+  readonly authenticate: Authenticate;
+  /** Whether the key of this id, which signed a caller's token, is still published. */
+  readonly isKeyPublished: (keyId: string) => boolean;
+  /** Stops asking for keys. */
+  close(): void;
 }
 
 /**
  * Finds out who calls as the settings say (S20): by a token where one is given, else by the client's certificate; and
  * where neither is asked for, callers are believed. Throws a SettingError when keys cannot be read or used.
  */
-export function authentication({ settings, now, log }: AuthenticationOptions): Authenticate {
-  const onFailure = (why: string): void => log.warn({ why }, "the keys of tokens could not be fetched");
-  const source = keySource(settings, onFailure);
-  const onRefused = (why: string): void => log.debug({ why }, "not authenticated");
-  const tokens = source && verifier(source.source, source.flag, { settings, now, onRefused });
-  if (!tokens && !settings.identityFromCert) return (credentials) => callerFromMetadata(credentials.userId());
-  return (credentials) => {
+export function authentication({ settings, now, log, onKeysChanged }: AuthenticationOptions): Authentication {
+  const source = keySource(settings, {
+    onFailure: (why) => log.warn({ why }, "the keys of tokens could not be fetched"),
+    onChange: () => {
+      log.info("the keys of tokens have changed");
+      onKeysChanged();
+    },
+  });
+  const keys = source && keysOf(source, settings);
+  let saidTooLong = false;
+  const onRefused = (why: string): void => {
+    log.debug({ why }, "not authenticated");
+    // Not a stranger's doing: it takes a good signature to be told, and a setting to be let in.
+    if (why !== LIVES_TOO_LONG || saidTooLong) return;
+    saidTooLong = true;
+    log.warn({ maxTokenLife: settings.maxTokenLife }, "a token was refused because it is valid for too long");
+  };
+  const { tokenIssuer: issuer, tokenAudience: audience, tokenLeeway: leewayMs, maxTokenLife: maxLifeMs } = settings;
+  const tokens = keys && new TokenVerifier({ keys, issuer, audience, leewayMs, maxLifeMs, now, onRefused });
+  const authenticate: Authenticate = (credentials) => {
+    if (!tokens && !settings.identityFromCert) return callerFromMetadata(credentials.userId());
     const authorization = credentials.authorization();
     if (tokens && (authorization !== undefined || !settings.identityFromCert)) return tokens.verify(authorization);
     const caller = certified(credentials.certificate(), now());
     if (caller) return caller;
     onRefused("no certificate with a user's name");
     throw notAuthenticated();
+  };
+  return {
+    authenticate,
+    isKeyPublished: (keyId) => keys?.published?.isPublished(keyId) ?? true,
+    close: () => keys?.published?.close(),
   };
 }
 
@@ -50,18 +81,18 @@ function certified(certificate: ClientCertificate | undefined, now: number): Cal
   return { userId, grant: { app: "", channels: DEFAULT_CHANNELS, actAs: [], expiresAt } };
 }
 
-function verifier(
-  source: KeySource,
-  flag: string,
-  { settings, now, onRefused }: { settings: SecuritySettings; now: () => number; onRefused: (why: string) => void },
-): TokenVerifier {
-  const { tokenAlgorithms, tokenIssuer: issuer, tokenAudience: audience, tokenLeeway: leewayMs } = settings;
+/** Where keys come from, and the setting that says so. */
+interface FlaggedSource {
+  readonly source: KeySource;
+  readonly flag: string;
+}
+
+function keysOf({ source, flag }: FlaggedSource, { tokenAlgorithms }: SecuritySettings): Keys {
   try {
-    const keys = loadKeys(
+    return loadKeys(
       source,
       tokenAlgorithms?.split(",").map((algorithm) => algorithm.trim()),
     );
-    return new TokenVerifier({ keys, issuer, audience, leewayMs, now, onRefused });
   } catch (error) {
     throw error instanceof KeyError ? new SettingError(`${flag}: ${error.message}`) : error;
   }
@@ -69,8 +100,8 @@ function verifier(
 
 function keySource(
   settings: SecuritySettings,
-  onFailure: (why: string) => void,
-): { readonly source: KeySource; readonly flag: string } | undefined {
+  listeners: Pick<PublishedKeysOptions, "onFailure" | "onChange">,
+): FlaggedSource | undefined {
   const { tokenSecret, tokenSecretFile, tokenKeyFile, tokenJwks, devSecret, jwksMaxAge, jwksCooldown } = settings;
   if (tokenSecret !== undefined) return { flag: "--token-secret", source: { kind: "secret", secret: tokenSecret } };
   if (tokenSecretFile !== undefined) {
@@ -90,7 +121,8 @@ function keySource(
         maxAgeMs: jwksMaxAge,
         cooldownMs: jwksCooldown,
         retryMs: JWKS_RETRY_MS,
-        onFailure,
+        tick: () => performance.now(),
+        ...listeners,
       },
     };
   }

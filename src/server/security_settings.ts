@@ -10,6 +10,7 @@ export interface SecuritySettings {
   readonly tokenIssuer: string | undefined;
   readonly tokenAudience: string | undefined;
   readonly tokenLeeway: number;
+  readonly maxTokenLife: number;
   readonly jwksMaxAge: number;
   readonly jwksCooldown: number;
   readonly streamTokenGrace: number;
@@ -64,6 +65,14 @@ export const SECURITY_SETTINGS: Readonly<Record<keyof SecuritySettings, Setting>
     max: 5 * MINUTE,
     default: "5s",
     help: "by how much the clocks of issuer and server may differ",
+  },
+  maxTokenLife: {
+    flag: "max-token-life",
+    kind: "duration",
+    min: MINUTE,
+    max: 365 * 24 * 60 * MINUTE,
+    default: "24h",
+    help: "how long a token may be valid, from iat (without it, from now) to exp",
   },
   jwksMaxAge: {
     flag: "jwks-max-age",

@@ -70,7 +70,12 @@ export async function startServer(
   const logWriter = new LogWriter(process.stderr, (count) => log.warn({ count }, "log lines dropped"));
   const log = pino({ level: settings.logLevel, base: { pid: process.pid } }, logWriter);
   const onError = (error: unknown): void => log.error({ err: error }, "failed inside");
-  const authenticate = authentication({ settings, now: Date.now, log });
+  const identities = authentication({
+    settings,
+    now: Date.now,
+    log,
+    onKeysChanged: () => service.keysChanged(),
+  });
   const tls = readTls(settings);
   const missing = await probeTransport();
   for (const part of missing) {
@@ -116,6 +121,7 @@ export async function startServer(
     codec: eventCodec,
     clock,
     schedule: setImmediate,
+    isKeyPublished: identities.isKeyPublished,
     onError,
     settings: {
       rulesOf: rulesOf(settings, {
@@ -141,7 +147,7 @@ export async function startServer(
     service,
     heartbeats: new Heartbeats(clock),
     clock,
-    authenticate,
+    authenticate: identities.authenticate,
     tls: tls && { material: tls, onRefused: ({ message }) => log.debug({ why: message }, "connection refused") },
     keepaliveMs: settings.keepalive,
     keepaliveTimeoutMs: settings.keepaliveTimeout,
@@ -173,6 +179,7 @@ export async function startServer(
     stopWatching();
     const clean = await grpc.close(settings.drainTime);
     metrics?.close();
+    identities.close();
     service.close();
     engine.close();
     running?.close();

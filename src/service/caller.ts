@@ -37,14 +37,15 @@ const MAX_USER_ID_BYTES = 128;
 
 /** The caller named by the metadata entry `x-user-id`, believed; throws INVALID_USER_ID if it cannot be one. */
 export function callerFromMetadata(userId: string | undefined): Caller {
-  if (userId !== undefined && (userId === "" || Buffer.byteLength(userId) > MAX_USER_ID_BYTES)) {
-    throw invalidField("INVALID_USER_ID", "x-user-id", `must be 1 to ${MAX_USER_ID_BYTES} bytes`, {
-      limit: String(MAX_USER_ID_BYTES),
-    });
+  if (userId === undefined) return { userId };
+  const refuse = (why: string) =>
+    invalidField("INVALID_USER_ID", "x-user-id", why, { limit: String(MAX_USER_ID_BYTES) });
+  if (userId === "" || Buffer.byteLength(userId) > MAX_USER_ID_BYTES) {
+    throw refuse(`must be 1 to ${MAX_USER_ID_BYTES} bytes`);
   }
-  if (userId !== undefined && /\p{Cc}/u.test(userId)) {
-    throw invalidField("INVALID_USER_ID", "x-user-id", "must not hold control characters");
-  }
+  if (/[\p{Cc}\p{Cs}]/u.test(userId)) throw refuse("must not hold control characters");
+  // Node joins the entries of a name with this, and does not say that there were several.
+  if (userId.includes(", ")) throw refuse("must be given once, and must not hold a comma and a space");
   return { userId };
 }
 
@@ -67,7 +68,7 @@ export function actingUser(caller: Caller, requested: string): string {
 /** Whether the caller is this user, or may act for it. */
 export function mayActFor({ userId, grant }: Caller, requested: string): boolean {
   if (userId === undefined || userId === requested) return true;
-  return grant?.actAs.some((pattern) => matches(pattern, requested)) ?? false;
+  return grant?.actAs.some((rule) => matches(rule, requested)) ?? false;
 }
 
 /** The user that a request asks about: the one that it names, or the caller. Throws INVALID_USER_ID if nobody is. */

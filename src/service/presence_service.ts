@@ -37,6 +37,8 @@ export interface PresenceServiceOptions {
   readonly settings: ServiceSettings;
   /** Runs `work` in a later turn of the event loop: `setImmediate`, except in tests. */
   readonly schedule: (work: () => void) => void;
+  /** Whether the key of this id, which signed a caller's token, is still published. */
+  readonly isKeyPublished: (keyId: string) => boolean;
   /** Something failed that no caller waits for. */
   readonly onError: (error: unknown) => void;
 }
@@ -68,7 +70,11 @@ export class PresenceService {
       onEnded: (ended) => this.#endStream(ended),
       onError,
     });
-    this.#expiry = new TokenExpiry(clock, settings.streamTokenGraceMs);
+    this.#expiry = new TokenExpiry({
+      clock,
+      graceMs: settings.streamTokenGraceMs,
+      isKeyPublished: options.isKeyPublished,
+    });
     this.#subscriber = new Subscriber({
       ...options,
       members: this.#members,
@@ -192,6 +198,11 @@ export class PresenceService {
   /** The feed ended a watcher (S16a). */
   watcherDropped(reader: FeedReader): void {
     this.#watchers.dropped(reader);
+  }
+
+  /** Other keys of tokens are published than before: ends the streams of those that are withdrawn, as drops (S20). */
+  keysChanged(): void {
+    this.#expiry.keysChanged();
   }
 
   /** Sends all streams away, and refuses new ones (S24). Their sessions stay present for their grace. */

@@ -80,7 +80,7 @@ export class Subscriber {
       attached = new AttachedStream(this.options, channel, userId, session, leaveOnCancel);
       // Here and not later, so that whoever ends the session from now on finds its stream.
       streams.add(session.id, attached);
-      expiry.watch(attached, caller.grant?.expiresAt);
+      expiry.watch(attached, caller.grant);
     });
     const stream = attached!;
     try {

@@ -45,7 +45,7 @@ export class Watchers {
     this.#names.set(reader, name);
     streams.add(name, { attachment: 0, end: (error) => reader.end(error) });
     const token = { expire: () => streams.end(name, 0, tokenExpired()) };
-    expiry.watch(token, caller.grant?.expiresAt);
+    expiry.watch(token, caller.grant);
     // The feed may have given it up before it had a name.
     if (reader.state === "closed") this.dropped(reader);
     const stop = (): void => {

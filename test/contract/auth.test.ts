@@ -116,6 +116,26 @@ describe("authentication by tokens", () => {
     assert.equal((await refusalOf(as(signed("1", first, "mia")).setState({ channel: room }))).code, "UNAUTHENTICATED");
   });
 
+  it("S20 a key that is withdrawn takes the tokens that were seen before, and their streams, with it", async () => {
+    const [first, second] = [keyPair("rsa"), keyPair("rsa")];
+    const settings = await published(first.publicJwk);
+    const both = [...issuer.keys, { ...second.publicJwk, kid: "2", alg: "RS256" }];
+    issuer.keys = both;
+    await start({ ...settings, jwksMaxAge: 1000 });
+    const signed = (kid: string, { privateKey }: typeof first, sub: string) =>
+      as(rs256({ header: { kid }, claims: goodClaims({ sub }) }, privateKey));
+    const [tony, anna] = [signed("1", first, "tony"), signed("2", second, "anna")];
+    const [tonys, annas] = [new Listener(tony, { channel: room }), new Listener(anna, { channel: room, quiet: true })];
+    await tonys.opened();
+    await annas.opened();
+    issuer.keys = both.slice(1);
+    assert.equal((await refusalOf(tonys.next())).reason, "TOKEN_EXPIRED");
+    assert.equal((await refusalOf(tony.setState({ channel: room }))).reason, "NOT_AUTHENTICATED");
+    await anna.joinChannel({ channel: room, userId: "anna" });
+    await new Listener(signed("2", second, "mia"), { channel: room }).opened();
+    await annas.expect("remoteJoin");
+  });
+
   let issuer: Awaited<ReturnType<typeof startJwksServer>>;
   async function published(jwk: object): Promise<Partial<ServerSettings>> {
     issuer = await startJwksServer();
@@ -170,6 +190,29 @@ describe("authentication by tokens", () => {
       userId: "tony",
     });
     assert.deepEqual(toldWhere.channels, [], "what may not be asked is not there");
+  });
+
+  it("S20 a name in a token is that name, and a pattern is what begins alike", async () => {
+    await start();
+    await as(tokenOf("evelyn")).setState({ channel: message("evelyn-private"), states: { Mood: "secret" } });
+    await as(tokenOf("evelyn")).joinChannel({ channel: message("evelyn-private") });
+    await as(tokenOf("eve")).joinChannel({ channel: message("eve*") });
+    const rights = { allow: ["read", "write"] };
+    const exact = as(tokenOf("bob", { channels: [{ name: "eve*", ...rights }], act_as: [{ name: "bot*" }] }));
+    await exact.listOnlineUsers({ channel: message("eve*") });
+    await exact.setState({ channel: message("eve*"), userId: "bot*" });
+    const pattern = as(tokenOf("bob", { channels: [{ pattern: "eve*", ...rights }], act_as: ["bot*"] }));
+    for (const [client, reason] of [
+      [exact, "NOT_ALLOWED"],
+      [pattern, undefined],
+    ] as const) {
+      const read = client.getState({ channel: message("evelyn-private"), userId: "evelyn" });
+      const acted = client.setState({ channel: message("eve*"), userId: "bot-7" });
+      for (const attempt of [read, acted]) {
+        if (reason === undefined) await attempt;
+        else assert.equal((await refusalOf(attempt)).reason, reason);
+      }
+    }
   });
 
   it("S4 S17 S19 another user's id, session and page token are worth nothing", async () => {

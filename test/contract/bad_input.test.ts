@@ -4,6 +4,7 @@ import { connect as connectHttp2, constants } from "node:http2";
 import { connect as connectTcp } from "node:net";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { Client, credentials, type ServiceError, status } from "@grpc/grpc-js";
+import { Metadata } from "nice-grpc";
 import type { ChannelType } from "../../gen/presence/v1/presence_pb.js";
 import { SetStateRequestSchema } from "../../gen/presence/v1/presence_service_pb.js";
 import type { RollcallServer } from "../../src/server/server.js";
@@ -303,6 +304,19 @@ describe("bad input", () => {
       const error = await send(SET_STATE, bytes);
       assert.equal(error.code, status.INVALID_ARGUMENT);
       assert.equal(error.details, "states: must be valid UTF-8");
+    });
+
+    it("refuses a caller of two names, as one name or as none", async () => {
+      for (const names of [
+        ["anna", "bob"],
+        ["anna", "anna"],
+        ["", "anna"],
+      ]) {
+        const metadata = Metadata().set("x-user-id", names);
+        const refusal = await refusalOf(good.client.setState({ channel: room, states: { a: "2" } }, { metadata }));
+        assert.deepEqual([refusal.code, refusal.reason], ["INVALID_ARGUMENT", "INVALID_USER_ID"]);
+        assert.match(refusal.message, /x-user-id: must be given once/);
+      }
     });
 
     it("refuses bytes that are no protobuf", async () => {

@@ -8,6 +8,8 @@ export async function startJwksServer() {
     keys: [] as object[],
     /** What it answers with instead of 200. */
     status: 200,
+    /** What it answers with instead of the keys. */
+    body: undefined as string | undefined,
     /** How often it was asked. */
     asked: 0,
     url: "",
@@ -20,8 +22,8 @@ export async function startJwksServer() {
   };
   const server = createServer((_request, response) => {
     issuer.asked += 1;
-    response.writeHead(issuer.status, { "content-type": "application/json" });
-    response.end(JSON.stringify({ keys: issuer.keys }));
+    response.writeHead(issuer.status, { "content-type": "application/json", location: issuer.url });
+    response.end(issuer.body ?? JSON.stringify({ keys: issuer.keys }));
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");

@@ -6,7 +6,8 @@ export const SECRET = "a secret of tests, long enough to be one";
 /** Parts of a token to be put together as nobody should. */
 export interface TokenParts {
   readonly header?: object;
-  readonly claims?: object;
+  /** As an object, or as JSON. */
+  readonly claims?: object | string;
 }
 
 /** The claims of a token that is good for an hour. */

@@ -26,6 +26,7 @@ describe("rollcall token", () => {
       const file = path.join(folder, "secret.txt");
       writeFileSync(file, `${SECRET}\n`);
       const rights = ["--allow", "room:*=subscribe,write", "--allow", "a=b=read", "--act-as", "bot-*", "--act-as", "x"];
+      rights.push("--allow-name", "eve*=read,write", "--act-as-name", "bot*");
       const about = ["--app", "chat", "--expires", "2d", "--issuer", "i", "--audience", "a", "--secret-file", file];
       const { out } = await rollcall(["token", "-u", "tony", ...rights, ...about]);
       const { presence, exp, iat, iss, aud } = await claimsOf(out[0]!, SECRET);
@@ -34,8 +35,9 @@ describe("rollcall token", () => {
         channels: [
           { pattern: "room:*", allow: ["subscribe", "write"] },
           { pattern: "a=b", allow: ["read"] },
+          { name: "eve*", allow: ["read", "write"] },
         ],
-        act_as: ["bot-*", "x"],
+        act_as: ["bot-*", "x", { name: "bot*" }],
       });
       assert.ok(Math.abs(exp! - iat! - 2 * 86_400) <= 1);
       assert.deepEqual([iss, aud], ["i", "a"]);
@@ -50,6 +52,8 @@ describe("rollcall token", () => {
     ["two secrets", ["--user", "tony", "--dev-secret", "--secret-file", "x"], /--secret-file PATH or --dev-secret/],
     ["a secret that is not there", ["--user", "tony", "--secret-file", "/none/such"], /cannot be read \(ENOENT\)/],
     ["an unknown right", ["--user", "tony", "--dev-secret", "--allow", "*=fly"], /subscribe, write, read, query, feed/],
+    ["half a character", ["--user", "a\uD800", "--dev-secret"], /sub: is not a user id/],
+    ["a secret that is a folder", ["--user", "tony", "--secret-file", "/"], /--secret-file: \/ is not a regular file/],
     ["no pattern", ["--user", "tony", "--dev-secret", "--allow", "read"], /PATTERN=RIGHT/],
     ["no time", ["--user", "tony", "--dev-secret", "--expires", "soon"], /such as 90s/],
     ["too long a time", ["--user", "tony", "--dev-secret", "--expires", "366d"], /365d/],

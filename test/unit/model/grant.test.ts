@@ -16,21 +16,29 @@ describe("model: grants (S20)", () => {
 
   it("a pattern is a name, or what names begin with", () => {
     assert.deepEqual(
-      ["room", "room:", "room:7", "room:77", "Room:7"].filter((name) => matches("room:7", name)),
+      ["room", "room:", "room:7", "room:77", "Room:7"].filter((name) => matches({ pattern: "room:7" }, name)),
       ["room:7"],
     );
     assert.deepEqual(
-      ["room", "room:", "room:7", "aroom:7"].filter((name) => matches("room:*", name)),
+      ["room", "room:", "room:7", "aroom:7"].filter((name) => matches({ pattern: "room:*" }, name)),
       ["room:", "room:7"],
     );
-    assert.ok(matches("*", "") && matches("*", "anything"));
-    assert.ok(matches("a*b", "a*b") && !matches("a*b", "axb"), "only a star at the end stands for anything");
-    assert.ok(!matches("", "a"));
+    assert.ok(matches({ pattern: "*" }, "") && matches({ pattern: "*" }, "anything"));
+    assert.ok(
+      matches({ pattern: "a*b" }, "a*b") && !matches({ pattern: "a*b" }, "axb"),
+      "only a star at the end stands for anything",
+    );
+    assert.ok(!matches({ pattern: "" }, "a"));
   });
 
   property("no name but its own is matched by a pattern without a star", [fc.string(), fc.string()], (name, other) => {
     fc.pre(!name.endsWith("*"));
-    assert.equal(matches(name, other), name === other);
+    assert.equal(matches({ pattern: name }, other), name === other);
+  });
+
+  property("a name is itself alone, whatever it holds", [fc.string(), fc.string()], (name, other) => {
+    assert.equal(matches({ name }, other), name === other);
+    assert.ok(matches({ name: `${name}*` }, `${name}*`) && !matches({ name: `${name}*` }, `${name}x`));
   });
 
   it("rights of several entries add up, and what none gives is not there", () => {

@@ -32,7 +32,12 @@ describe("server: authentication (S20)", () => {
 
   function asking(settings: Partial<ServerSettings>): (brings: Brings) => Promise<Caller> {
     const log = pino({ level: "silent" });
-    const authenticate = authentication({ settings: { ...defaultSettings(), ...settings }, now: () => NOW, log });
+    const { authenticate } = authentication({
+      settings: { ...defaultSettings(), ...settings },
+      now: () => NOW,
+      log,
+      onKeysChanged: () => {},
+    });
     return async ({ token, userId, certificate }) =>
       authenticate({
         authorization: () => (token === undefined ? undefined : `Bearer ${token}`),

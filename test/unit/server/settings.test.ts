@@ -69,6 +69,7 @@ describe("server: settings", () => {
       wastedConnectionDelay: undefined,
       maxConnectionBytesPerSecond: 4_194_304,
       maxStreamsPerConnection: 2000,
+      maxTokenLife: 86_400_000,
       requestTimeout: 10_000,
       maxUnfinishedBytes: 67_108_864,
       maxUnreadBytes: 67_108_864,

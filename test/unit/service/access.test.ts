@@ -131,13 +131,16 @@ describe("service: rights (S20)", () => {
       return channels.map((one) => one.channel!.name);
     };
     assert.deepEqual(await where(authenticated("bob", { channels: [] }), ""), ["hall", "room"]);
-    assert.deepEqual(await where(authenticated("ann", { channels: [], actAs: ["b*"] }), "bob"), ["hall", "room"]);
+    assert.deepEqual(await where(authenticated("ann", { channels: [], actAs: [{ pattern: "b*" }] }), "bob"), [
+      "hall",
+      "room",
+    ]);
     const halls = [{ pattern: "hall", allow: ["query" as const] }];
     assert.deepEqual(await where(authenticated("ann", { channels: halls }), "bob"), ["hall"]);
   });
 
   it("S9 S17 nobody acts for a user that is not his own, by whatever call", async () => {
-    const ann = authenticated("ann", { actAs: ["bot-*"] });
+    const ann = authenticated("ann", { actAs: [{ pattern: "bot-*" }] });
     const attempts: (() => Promise<unknown>)[] = [
       () => world.service.setState(ann, create(pb.SetStateRequestSchema, other)),
       () => world.service.removeState(ann, create(pb.RemoveStateRequestSchema, other)),
@@ -193,5 +196,30 @@ describe("service: rights (S20)", () => {
     await second.subscription.closed("cancelled");
     await world.pass(600_000);
     assert.ok(!second.sink.ended, "a stream that is over is not ended again");
+  });
+
+  it("S20 streams end when the key of their token is withdrawn, as drops, and no others do", async () => {
+    const full = [{ pattern: "*", allow: ["subscribe" as const, "feed" as const] }];
+    const open = async (userId: string, keyId?: string) => {
+      const sink = new FakeSink();
+      const request = create(pb.SubscribePresenceRequestSchema, { channel: room("room") });
+      await world.service.subscribe(authenticated(userId, { keyId }), request, sink);
+      return sink;
+    };
+    const streams = [await open("tony", "old"), await open("anna", "new"), await open("mia")];
+    const watching = new FakeSink();
+    const every = create(pb.WatchChannelsRequestSchema, { prefix: "" });
+    await world.service.watchChannels(authenticated("eve", { channels: full, keyId: "old" }), every, watching);
+    const ended = () => [...streams, watching].map((sink) => sink.ended?.error?.reason);
+    world.withdrawnKeys.add("old");
+    world.service.keysChanged();
+    await world.pass(0);
+    assert.deepEqual(ended(), ["TOKEN_EXPIRED", undefined, undefined, "TOKEN_EXPIRED"]);
+    assert.ok((await world.online()).includes("tony"), "for its grace");
+    streams.push(await open("bob", "old"));
+    await world.pass(0);
+    assert.equal(streams.at(-1)!.ended?.error?.reason, "TOKEN_EXPIRED", "withdrawn while it was let in");
+    await world.pass(30_000);
+    assert.ok(!(await world.online()).includes("tony"));
   });
 });

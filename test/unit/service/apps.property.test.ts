@@ -135,7 +135,7 @@ describe("service: two apps never meet (S20)", () => {
     const world = new World();
     const [chat, game] = [authenticated("ann", { app: "chat" }), authenticated("ann", { app: "game" })];
     const joins = async (caller: Caller, userId: string) => {
-      const many = { ...caller, grant: { ...caller.grant!, actAs: ["*"] } };
+      const many = { ...caller, grant: { ...caller.grant!, actAs: [{ pattern: "*" }] } };
       const request = create(pb.JoinChannelRequestSchema, { channel: room("room"), userId });
       return (await world.service.joinChannel(many, request)).sessionId;
     };

@@ -99,7 +99,7 @@ describe("service: who pays for calls (S21)", () => {
 
   it("one whose token lets it act for others is a back end; users of one id in two apps are two", () => {
     const rates = ratesOf(20, 4);
-    const ofApp = (app: string) => authenticated("back end", { app, actAs: ["*"] });
+    const ofApp = (app: string) => authenticated("back end", { app, actAs: [{ pattern: "*" }] });
     for (let i = 0; i < 50; i++) rates.renewals(ofApp("chat"), 1000);
     for (const app of ["chat", "game"])
       assert.equal(
@@ -201,7 +201,7 @@ describe("service: limits of apps and of streams (S21)", () => {
 
   it("an app pays for its back ends: queries and feeds, each entry of a batch, 50 renewals as one", () => {
     const only = () => new CallRates(ratesOff({ appRateLimit: 10, appRateBurst: 100 }), new ManualClock());
-    for (const caller of [NOBODY, authenticated("back end", { actAs: ["*"] }), ANN]) {
+    for (const caller of [NOBODY, authenticated("back end", { actAs: [{ pattern: "*" }] }), ANN]) {
       assert.equal(
         until(() => {
           const rates = only();

@@ -39,7 +39,14 @@ describe("service: who calls (S20)", () => {
     }
     assert.throws(() => callerFromMetadata(""), refused("INVALID_USER_ID", limit));
     for (const control of ["a\tb", "\u0000", "a\u007f", "\u0085"]) {
-      assert.throws(() => callerFromMetadata(control), refused("INVALID_USER_ID", { field: "x-user-id" }));
+      assert.throws(() => callerFromMetadata(control), refused("INVALID_USER_ID", limit));
+    }
+    for (const several of ["a, b", ", ", "a, "]) {
+      assert.throws(() => callerFromMetadata(several), refused("INVALID_USER_ID", limit));
+    }
+    for (const one of ["a,b", "a b", ","]) assert.deepEqual(callerFromMetadata(one), { userId: one });
+    for (const half of ["\uD800", "a\uDC00"]) {
+      assert.throws(() => callerFromMetadata(half), refused("INVALID_USER_ID", limit));
     }
   });
 });

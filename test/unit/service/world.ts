@@ -58,6 +58,7 @@ export class World {
   readonly feed: Feed;
   readonly service: PresenceService;
   readonly errors: unknown[] = [];
+  readonly withdrawnKeys = new Set<string>();
   readonly #flushes: (() => void)[] = [];
   readonly #patience: number;
 
@@ -97,6 +98,7 @@ export class World {
       codec: eventCodec,
       clock,
       schedule: setImmediate,
+      isKeyPublished: (keyId) => !this.withdrawnKeys.has(keyId),
       onError: (error) => this.errors.push(error),
       settings: {
         rulesOf: () => shared,
