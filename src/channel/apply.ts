@@ -1,9 +1,19 @@
 import { PresenceError } from "../model/errors.js";
 import { checkWholeState, type Limits } from "../model/limits.js";
-import { holds, NO_STATES, pairCount, type States, type UserState, unseenState } from "../model/user_state.js";
+import {
+  changedKeys,
+  holds,
+  NO_STATES,
+  pairCount,
+  type States,
+  type UserState,
+  unseenState,
+} from "../model/user_state.js";
 import type { Instant } from "../time/clock.js";
-import type { Command, Detach, Join, RemoveStates, SetStates } from "./command.js";
-import { isDetached, type LeaseSession, type Member, type Pending, type Session } from "./member.js";
+import type { Batch, Command, Detach, Join, RemoveStates, SetStates } from "./command.js";
+import { isDetached, type Member, newLease, type Pending, type Session } from "./member.js";
+import type { Change, EndedSession, EntryOutcome, Outcome } from "./outcome.js";
+import { revisionMismatch, sessionNotFound, tooManyChannels, tooManyPending, tooManySessions } from "./refusals.js";
 
 /** What the rules of a channel depend on. */
 export interface Rules {
@@ -27,82 +37,61 @@ export interface Elsewhere {
   readonly pendingPairs: number;
 }
 
-/** A change that others hear of, before the channel's log has given it a revision. */
-export type Change =
-  | { readonly kind: "join" | "leave" | "timeout" }
-  | {
-      readonly kind: "state";
-      readonly states: States;
-      readonly changedKeys: readonly string[];
-      readonly removedKeys: readonly string[];
-    };
-
-/** A session, or one attachment of it, that is over and whose stream is to be closed. */
-export interface EndedSession {
-  readonly sessionId: string;
-  /** The attachment that is over; a later one of the same session goes on. `undefined`: a lease. */
-  readonly attachment: number | undefined;
-  readonly why: "left" | "replaced";
-}
-
-/** What a command makes of a member. */
-export interface Outcome {
-  readonly sessions: readonly Session[];
-  readonly pending: Pending | undefined;
-  /** `Presence.lingersUntil` of a user who is present after the changes. */
-  readonly lingersUntil: number | undefined;
-  /** In order; each takes one revision. */
-  readonly changes: readonly Change[];
-  readonly ended: readonly EndedSession[];
-  /** The session that a join made or took up. */
-  readonly joined: { readonly session: Session; readonly resumed: boolean } | undefined;
-  /** Nothing is different from before, so nothing need be stored. */
-  readonly unchanged: boolean;
-}
-
 /**
  * The rules of a channel (S1 to S4, S7 to S14, S17), for one user: what `command` at `now` makes of `member`.
  *
  * Pure. What has run out by `now` is settled first, so an event that was due never comes after one that is caused now.
- * Throws a PresenceError when the command is refused; then nothing is changed.
+ * Throws a PresenceError when the command is refused; then nothing is changed. Of a batch, `Outcome.entries` tells which
+ * entries were refused; if all were, nothing is changed.
  */
 export function apply(member: Member, command: Command, now: Instant, rules: Rules, elsewhere: Elsewhere): Outcome {
   const draft = new Draft(member, now, rules, elsewhere);
   draft.settle();
-  switch (command.kind) {
-    case "join":
-      draft.join(command);
-      break;
-    case "detach":
-      draft.detach(command);
-      break;
-    case "leave":
-      draft.leave(command.sessionId, command.attachment);
-      break;
-    case "renew":
-      draft.renew(command.sessionId, command.ttlMs);
-      break;
-    case "set":
-      draft.set(command);
-      break;
-    case "remove":
-      draft.remove(command);
-      break;
-    case "expire":
-      break;
+  if (command.kind !== "batch") {
+    draft.carryOut(command);
+    return draft.outcome();
   }
-  return draft.outcome();
+  const entries: EntryOutcome[] = [];
+  const done = carryOutEach(draft, command, entries);
+  return (done ?? new Draft(member, now, rules, elsewhere)).outcome(entries);
+}
+
+/**
+ * The draft with all entries of a batch that are not refused; `undefined` if all are. Adds the outcome of each to
+ * `outcomes`.
+ */
+function carryOutEach(settled: Draft, { entries }: Batch, outcomes: EntryOutcome[]): Draft | undefined {
+  let done: Draft | undefined;
+  for (const entry of entries) {
+    if (done && entry.kind === "set" && entry.expectedRevision !== undefined) {
+      outcomes.push({ expectedRevision: entry.expectedRevision });
+      continue;
+    }
+    const next = (done ?? settled).copy();
+    try {
+      next.carryOut(entry);
+      done = next;
+      outcomes.push("done");
+    } catch (error) {
+      if (!(error instanceof PresenceError)) throw error;
+      outcomes.push(error);
+    }
+  }
+  return done;
 }
 
 /** Most commands change nothing that others hear of; a list of its own is for those that do. */
 const NO_CHANGES: readonly Change[] = [];
 const NO_ENDED: readonly EndedSession[] = [];
+const NO_ENTRIES: readonly EntryOutcome[] = [];
 
 class Draft {
   #sessions: readonly Session[];
   #pending: Pending | undefined;
   /** The whole state while present; `undefined` while not. */
   #states: States | undefined;
+  /** What `#states` was before it was written, until the change is announced: the net of all writes. */
+  #statesBefore: States | undefined;
   #lingersUntil: number | undefined;
   #changes: readonly Change[] = NO_CHANGES;
   #ended: readonly EndedSession[] = NO_ENDED;
@@ -120,20 +109,61 @@ class Draft {
     this.#lingersUntil = before.presence?.lingersUntil;
   }
 
-  outcome(): Outcome {
+  /** A draft that goes on from here and leaves this one as it is. */
+  copy(): Draft {
+    const copy = new Draft(this.before, this.now, this.rules, this.elsewhere);
+    copy.#sessions = this.#sessions;
+    copy.#pending = this.#pending;
+    copy.#states = this.#states;
+    copy.#statesBefore = this.#statesBefore;
+    copy.#lingersUntil = this.#lingersUntil;
+    copy.#changes = this.#changes;
+    copy.#ended = this.#ended;
+    copy.#joined = this.#joined;
+    return copy;
+  }
+
+  outcome(entries: readonly EntryOutcome[] = NO_ENTRIES): Outcome {
+    const changes = this.#announced();
     return {
       sessions: this.#sessions,
       pending: this.#pending,
       lingersUntil: this.#lingersUntil,
-      changes: this.#changes,
+      changes,
       ended: this.#ended,
       joined: this.#joined,
+      entries,
       unchanged:
         this.#sessions === this.before.sessions &&
         this.#pending === this.before.pending &&
         this.#lingersUntil === this.before.presence?.lingersUntil &&
-        this.#changes.length === 0,
+        changes.length === 0,
     };
+  }
+
+  carryOut(command: Exclude<Command, Batch>): void {
+    switch (command.kind) {
+      case "join":
+        this.#join(command);
+        break;
+      case "detach":
+        this.#detach(command);
+        break;
+      case "leave":
+        this.#leave(command.sessionId, command.attachment);
+        break;
+      case "renew":
+        this.#renew(command.sessionId, command.ttlMs);
+        break;
+      case "set":
+        this.#set(command);
+        break;
+      case "remove":
+        this.#remove(command);
+        break;
+      case "expire":
+        break;
+    }
   }
 
   /** Drops what has run out. */
@@ -147,15 +177,10 @@ class Draft {
     if (this.#lingersUntil !== undefined && this.#lingersUntil <= tick) this.#depart("leave");
   }
 
-  join(command: Join): void {
-    if (this.#sessions.length === 0) {
-      const channels = this.elsewhere.channels + 1;
-      const limit = this.rules.limits.maxChannelsPerUser;
-      if (channels > limit) {
-        throw new PresenceError("TOO_MANY_CHANNELS", `the user takes part in ${limit} channels already; leave one`, {
-          metadata: { limit: String(limit) },
-        });
-      }
+  #join(command: Join): void {
+    const { limits } = this.rules;
+    if (this.#sessions.length === 0 && this.elsewhere.channels >= limits.maxChannelsPerUser) {
+      throw tooManyChannels(limits);
     }
     const old = this.#sessions.find((session) => session.kind === "stream" && session.id === command.resume);
     const session = this.#newSession(command, old);
@@ -176,11 +201,7 @@ class Draft {
       }
     }
     kept.push(session);
-    const { maxSessionsPerUser } = this.rules.limits;
-    if (kept.length > maxSessionsPerUser) {
-      const message = `the user has ${maxSessionsPerUser} sessions in the channel already; leave one`;
-      throw new PresenceError("TOO_MANY_SESSIONS", message, { metadata: { limit: String(maxSessionsPerUser) } });
-    }
+    if (kept.length > limits.maxSessionsPerUser) throw tooManySessions(limits);
     this.#sessions = kept;
 
     if (session.quiet) {
@@ -195,14 +216,14 @@ class Draft {
     this.#mergeInitial(command.initialStates);
   }
 
-  detach({ sessionId, attachment, since = this.now.tick }: Detach): void {
+  #detach({ sessionId, attachment, since = this.now.tick }: Detach): void {
     const session = this.#sessions.find(({ id }) => id === sessionId);
     if (session?.kind !== "stream" || session.attachment !== attachment || isDetached(session)) return;
     this.#replaceSession(session, { ...session, deadline: since + session.timeoutMs });
     this.settle();
   }
 
-  leave(sessionId: string | undefined, attachment: number | undefined): void {
+  #leave(sessionId: string | undefined, attachment: number | undefined): void {
     const leaving = this.#sessions.filter(
       (session) =>
         (sessionId === undefined || session.id === sessionId) &&
@@ -217,7 +238,7 @@ class Draft {
     this.#departIfUnseen("leave");
   }
 
-  renew(sessionId: string, ttlMs: number | undefined): void {
+  #renew(sessionId: string, ttlMs: number | undefined): void {
     const index = this.#sessions.findIndex(({ id }) => id === sessionId);
     const lease = this.#sessions[index];
     if (lease?.kind !== "lease") throw sessionNotFound(sessionId);
@@ -226,24 +247,16 @@ class Draft {
     this.#sessions = sessions;
   }
 
-  set(command: SetStates): void {
+  #set(command: SetStates): void {
     const { expectedRevision } = command;
-    const actual = this.#currentState().revision;
-    if (expectedRevision !== undefined && expectedRevision !== actual) {
-      throw new PresenceError(
-        "STATE_REVISION_MISMATCH",
-        `the state is at revision ${actual}, not ${expectedRevision}`,
-        {
-          metadata: { expected: String(expectedRevision), actual: String(actual) },
-          currentState: this.#currentState(),
-        },
-      );
+    if (expectedRevision !== undefined && expectedRevision !== this.#currentState().revision) {
+      throw revisionMismatch(expectedRevision, this.#currentState());
     }
     const current = this.#current();
     this.#write(command.replace ? { ...command.states } : { ...current, ...command.states });
   }
 
-  remove(command: RemoveStates): void {
+  #remove(command: RemoveStates): void {
     if (command.keys.length === 0) {
       this.#write(NO_STATES);
       return;
@@ -268,20 +281,16 @@ class Draft {
     if (this.#states === undefined) {
       this.#writePending(next);
     } else {
-      this.#announceState(this.#states, next);
+      this.#replaceStates(next);
     }
   }
 
   #writePending(next: States): void {
     const pairs = pairCount(next);
-    const limit = this.rules.limits.maxPendingPairs;
+    const { limits } = this.rules;
     const total = this.elsewhere.pendingPairs + pairs;
-    if (total > limit && pairs > pairCount(this.#pending?.states ?? NO_STATES)) {
-      throw new PresenceError(
-        "CACHED_TOO_MANY_STATES",
-        `the user would have ${total} pairs waiting in channels that it has not joined; ${limit} are allowed`,
-        { metadata: { limit: String(limit), actual: String(total) } },
-      );
+    if (total > limits.maxPendingPairs && pairs > pairCount(this.#pending?.states ?? NO_STATES)) {
+      throw tooManyPending(total, limits);
     }
     this.#pending = pairs === 0 ? undefined : { states: next, deadline: this.now.tick + this.rules.pendingTtlMs };
   }
@@ -292,7 +301,7 @@ class Draft {
     this.#pending = undefined;
     this.#change({ kind: "join" });
     this.#states = NO_STATES;
-    if (pairCount(states) > 0) this.#announceState(NO_STATES, states);
+    if (pairCount(states) > 0) this.#replaceStates(states);
   }
 
   /** A return with the states that the user has already is silent (S4), unlike a SetState with them (S11). */
@@ -302,16 +311,16 @@ class Draft {
     this.#write({ ...current, ...initialStates });
   }
 
-  #announceState(previous: States, next: States): void {
-    const changedKeys = Object.keys(next).filter((key) => !Object.hasOwn(previous, key) || previous[key] !== next[key]);
-    const removedKeys = Object.keys(previous).filter((key) => !Object.hasOwn(next, key));
-    this.#change({
-      kind: "state",
-      states: next,
-      changedKeys: changedKeys.sort(),
-      removedKeys: removedKeys.sort(),
-    });
+  #replaceStates(next: States): void {
+    this.#statesBefore ??= this.#states;
     this.#states = next;
+  }
+
+  /** All changes; what was written since the last of them is one change. */
+  #announced(): readonly Change[] {
+    if (this.#statesBefore === undefined) return this.#changes;
+    const states = this.#states!;
+    return [...this.#changes, { kind: "state", states, ...changedKeys(this.#statesBefore, states) }];
   }
 
   /** A user who lingers is unseen already: what becomes of its quiet sessions makes no difference. */
@@ -350,22 +359,11 @@ class Draft {
   }
 
   #change(change: Change): void {
-    this.#changes = [...this.#changes, change];
+    this.#changes = [...this.#announced(), change];
+    this.#statesBefore = undefined;
   }
 
   #replaceSession(old: Session, next: Session): void {
     this.#sessions = this.#sessions.map((session) => (session === old ? next : session));
   }
-}
-
-function newLease(id: string, ttlMs: number, tick: number): LeaseSession {
-  return { kind: "lease", id, quiet: false, ttlMs, deadline: tick + ttlMs };
-}
-
-function sessionNotFound(sessionId: string | undefined): PresenceError {
-  return sessionId === undefined
-    ? new PresenceError("SESSION_NOT_FOUND", "the user has no session in this channel")
-    : new PresenceError("SESSION_NOT_FOUND", `no session ${sessionId} of this user is alive in this channel`, {
-        metadata: { session_id: sessionId },
-      });
 }

@@ -61,5 +61,12 @@ export interface RemoveStates {
   readonly keys: readonly string[];
 }
 
+/** Several writes, or several joins, of one user by one request: together they are one change (S11). */
+export interface Batch {
+  readonly kind: "batch";
+  /** Carried out in this order, each all or nothing; one that is refused does not touch the others. */
+  readonly entries: readonly (SetStates | Join)[];
+}
+
 /** What can happen to one user in one channel. */
-export type Command = Join | Detach | Leave | Renew | Expire | SetStates | RemoveStates;
+export type Command = Join | Detach | Leave | Renew | Expire | SetStates | RemoveStates | Batch;

@@ -1,4 +1,4 @@
-import { NO_STATES, pairCount, type States, type UserState } from "../model/user_state.js";
+import { NO_STATES, pairCount, type States, type UserState, unseenState } from "../model/user_state.js";
 
 /** A session that is, or was, a stream. */
 export interface StreamSession {
@@ -26,6 +26,11 @@ export interface LeaseSession {
   readonly ttlMs: number;
   /** The tick at which it runs out. */
   readonly deadline: number;
+}
+
+/** A lease that was made, or renewed, at `tick`. */
+export function newLease(id: string, ttlMs: number, tick: number): LeaseSession {
+  return { kind: "lease", id, quiet: false, ttlMs, deadline: tick + ttlMs };
 }
 
 /** One participation of a user in a channel. */
@@ -76,6 +81,11 @@ export function isDetached(session: Session): boolean {
 /** The pending states of a member; empty when there are none. */
 export function pendingStates(member: Member): States {
   return member.pending?.states ?? NO_STATES;
+}
+
+/** The state of a user who is present, or what waits for its join. */
+export function stateOf(member: Member): UserState {
+  return member.presence?.state ?? unseenState(member.userId, pendingStates(member));
 }
 
 /** How many pairs of the member wait for a join. */

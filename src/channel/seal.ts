@@ -1,7 +1,7 @@
 import type { Delta } from "../model/delta.js";
 import { NO_STATES, type UserState } from "../model/user_state.js";
-import type { Change, Outcome } from "./apply.js";
 import type { Member, Presence } from "./member.js";
+import type { Change, Outcome } from "./outcome.js";
 
 /** Where a channel's history stands. */
 export interface Head {

@@ -3,7 +3,7 @@ import type { Status } from "../../gen/google/rpc/status_pb.js";
 import type { Connection } from "./connection.js";
 import { channelMessageOf, leaseOf, stateResultOf } from "./from_wire.js";
 import { type PresenceError, presenceErrorOfStatus } from "./presence_error.js";
-import type { ChannelId, Lease, StateResult } from "./types.js";
+import type { ChannelId, Lease, StateResult, UserState } from "./types.js";
 
 /** One user to bring into one channel, by a lease (S17). */
 export interface JoinEntry {
@@ -33,19 +33,30 @@ export type BatchResult<T> =
   | { readonly ok: true; readonly value: T }
   | { readonly ok: false; readonly error: PresenceError };
 
+/** The answer to an entry of a batch: that of the single call, but its state may come without `states`. */
+export type BatchAnswer<T extends { readonly state: UserState }> = Omit<T, "state"> & {
+  readonly state: Omit<UserState, "states"> & {
+    /**
+     * The whole state after the batch. `undefined` in each answer if all states together would exceed 1 MiB: ask for
+     * those that are needed with `getState`.
+     */
+    readonly states: UserState["states"] | undefined;
+  };
+};
+
 /** Joins for many users in one call; the results are in the order of the entries. */
 export async function joinMany(
   rpc: Connection["rpc"],
   self: string,
   entries: readonly JoinEntry[],
   signal: AbortSignal | undefined,
-): Promise<BatchResult<Lease>[]> {
+): Promise<BatchResult<BatchAnswer<Lease>>[]> {
   const requests = entries.map(({ channel, userId = self, initialStates, ttlMs }) => {
     const ttl = ttlMs === undefined ? undefined : durationFromMs(ttlMs);
     return { channel: channelMessageOf(channel), userId, initialStates: { ...initialStates }, ttl };
   });
-  const { results } = await rpc.batchJoinChannel({ requests }, { signal });
-  return results.map(({ result }) => resultOf(result, leaseOf));
+  const { results, statesOmitted } = await rpc.batchJoinChannel({ requests }, { signal });
+  return results.map(({ result }) => resultOf(result, leaseOf, statesOmitted));
 }
 
 /** Changes the states of many users in one call; the results are in the order of the entries. */
@@ -54,12 +65,12 @@ export async function setStates(
   self: string,
   entries: readonly SetStateEntry[],
   signal: AbortSignal | undefined,
-): Promise<BatchResult<StateResult>[]> {
+): Promise<BatchResult<BatchAnswer<StateResult>>[]> {
   const requests = entries.map(({ channel, userId = self, states, replace, expectedRevision }) => {
     return { channel: channelMessageOf(channel), userId, states: { ...states }, replace, expectedRevision };
   });
-  const { results } = await rpc.batchSetState({ requests }, { signal });
-  return results.map(({ result }) => resultOf(result, stateResultOf));
+  const { results, statesOmitted } = await rpc.batchSetState({ requests }, { signal });
+  return results.map(({ result }) => resultOf(result, stateResultOf, statesOmitted));
 }
 
 type Answer<Response> =
@@ -68,7 +79,12 @@ type Answer<Response> =
   | { readonly case: undefined; readonly value?: undefined };
 
 /** An answer that is newer than this client knows counts as a failure that nobody can explain. */
-function resultOf<Response, T>(answer: Answer<Response>, read: (response: Response) => T): BatchResult<T> {
-  if (answer.case === "response") return { ok: true, value: read(answer.value) };
-  return { ok: false, error: presenceErrorOfStatus(answer.value) };
+function resultOf<Response, T extends { readonly state: UserState }>(
+  answer: Answer<Response>,
+  read: (response: Response) => T,
+  statesOmitted: boolean,
+): BatchResult<BatchAnswer<T>> {
+  if (answer.case !== "response") return { ok: false, error: presenceErrorOfStatus(answer.value) };
+  const value = read(answer.value);
+  return { ok: true, value: statesOmitted ? { ...value, state: { ...value.state, states: undefined } } : value };
 }

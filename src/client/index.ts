@@ -1,4 +1,4 @@
-export type { BatchResult, JoinEntry, SetStateEntry } from "./batches.js";
+export type { BatchAnswer, BatchResult, JoinEntry, SetStateEntry } from "./batches.js";
 export type { ConnectionOptions } from "./connection.js";
 export { DEFAULT_CHANNEL_OPTIONS } from "./connection.js";
 export type {

@@ -1,5 +1,12 @@
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
-import { type BatchResult, type JoinEntry, joinMany, type SetStateEntry, setStates } from "./batches.js";
+import {
+  type BatchAnswer,
+  type BatchResult,
+  type JoinEntry,
+  joinMany,
+  type SetStateEntry,
+  setStates,
+} from "./batches.js";
 import type { Connection, ConnectionOptions } from "./connection.js";
 import { connect } from "./connection.js";
 import { Feed, type WatchChannelsOptions } from "./feed.js";
@@ -103,27 +110,30 @@ export class PresenceClient implements AsyncDisposable {
   }
 
   /**
-   * Joins by leases for 1 to 1000 users in one call (S17). Each entry has a result of its own, in their order; one that
-   * is refused does not touch the others.
+   * Joins by leases in one call, with 1 to 1000 entries (S17). Each entry has a result of its own, in their order; one
+   * that is refused does not touch the others. The entries of one user in one channel are one change.
    */
-  joinMany(entries: readonly JoinEntry[], { signal }: CallOptions = {}): Promise<BatchResult<Lease>[]> {
+  joinMany(entries: readonly JoinEntry[], { signal }: CallOptions = {}): Promise<BatchResult<BatchAnswer<Lease>>[]> {
     return joinMany(this.#connection.rpc, this.userId, entries, signal);
   }
 
   /**
-   * Changes the states of 1 to 1000 users in one call (S9), entries for one user in their order. Each entry has a result
-   * of its own; one that is refused does not touch the others.
+   * Changes states in one call, with 1 to 1000 entries (S9), entries for one user in their order. Each entry has a result
+   * of its own; one that is refused does not touch the others. The entries of one user in one channel are one change:
+   * each result has the state and the position after all of them.
    */
   async setStates(
     entries: readonly SetStateEntry[],
     { signal }: CallOptions = {},
-  ): Promise<BatchResult<StateResult>[]> {
+  ): Promise<BatchResult<BatchAnswer<StateResult>>[]> {
     const results = await setStates(this.#connection.rpc, this.userId, entries, signal);
-    for (const [i, result] of results.entries()) {
-      if (!result.ok || result.value.state.userId !== this.userId) continue;
-      for (const subscription of this.#subscriptions) {
-        if (subscription.isOf(entries[i]!.channel, this.userId)) subscription.takeOwnState(result.value);
-      }
+    for (const subscription of this.#subscriptions) {
+      // All entries for the user in this channel are one change, and have the same answer.
+      const own = results.find(
+        (result, i) =>
+          result.ok && result.value.state.userId === this.userId && subscription.isOf(entries[i]!.channel, this.userId),
+      );
+      if (own?.ok) await this.#takeOwnState(subscription, own.value, signal);
     }
     return results;
   }
@@ -135,6 +145,25 @@ export class PresenceClient implements AsyncDisposable {
   close(): Promise<void> {
     this.#closed ??= this.#close();
     return this.#closed;
+  }
+
+  /** A state that the answer left out is asked for; where that fails, the subscription goes on with what it knows. */
+  async #takeOwnState(
+    subscription: Subscription,
+    { state, pending, position }: BatchAnswer<StateResult>,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const { states } = state;
+    if (states) {
+      subscription.takeOwnState({ state: { ...state, states }, pending, position });
+      return;
+    }
+    if (pending) return;
+    const { type, name } = subscription.channel;
+    const whole = await this.channel(name, { type })
+      .getState(undefined, { signal })
+      .catch(() => undefined);
+    if (whole) subscription.takeOwnState({ state: whole, pending, position });
   }
 
   async #close(): Promise<void> {

@@ -1,5 +1,6 @@
-import type { Elsewhere, Outcome } from "../channel/apply.js";
+import type { Elsewhere } from "../channel/apply.js";
 import type { Member } from "../channel/member.js";
+import type { Outcome } from "../channel/outcome.js";
 import type { ChannelId } from "../model/channel_id.js";
 import type { Delta } from "../model/delta.js";
 import type { Position } from "../model/position.js";

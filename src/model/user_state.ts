@@ -38,6 +38,16 @@ export function matcher(pairs: States): (states: States) => boolean {
   };
 }
 
+/** The keys that `after` adds to `before` or gives another value, and those that it lacks; sorted. */
+export function changedKeys(
+  before: States,
+  after: States,
+): { readonly changedKeys: readonly string[]; readonly removedKeys: readonly string[] } {
+  const changed = Object.keys(after).filter((key) => !Object.hasOwn(before, key) || before[key] !== after[key]);
+  const removed = Object.keys(before).filter((key) => !Object.hasOwn(after, key));
+  return { changedKeys: changed.sort(), removedKeys: removed.sort() };
+}
+
 /** A state that nobody sees: what waits for a join, or nothing at all. */
 export function unseenState(userId: string, states: States): UserState {
   return { userId, states, revision: 0, updateTime: undefined, joinTime: undefined };

@@ -5,7 +5,6 @@ import type {
   ServerWritableStream,
   UntypedServiceImplementation,
 } from "@grpc/grpc-js";
-import { StatusSchema } from "../../gen/google/rpc/status_pb.js";
 import * as pb from "../../gen/presence/v1/presence_service_pb.js";
 import type { Heartbeats } from "../fanout/heartbeats.js";
 import type { Sink } from "../fanout/ports.js";
@@ -15,10 +14,11 @@ import type { Authenticate, Caller } from "../service/caller.js";
 import type { PresenceService } from "../service/presence_service.js";
 import type { Subscription } from "../service/subscriber.js";
 import { decodeRequest } from "../wire/decode.js";
-import { encodeJoined, encodeResults, encodeWritten } from "../wire/write_response.js";
+import { encodeJoined, encodeWritten } from "../wire/write_response.js";
+import { encodeBatch } from "./batch_answer.js";
 import type { CancelledStream, CancelledStreams } from "./cancelled_streams.js";
 import type { Connections } from "./connections.js";
-import { tooLarge, toServiceError, toStatus } from "./status.js";
+import { tooLarge, toServiceError } from "./status.js";
 import { Framer, sinkOf } from "./stream_sink.js";
 import { type AnyCall, http2StreamOf } from "./transport_internals.js";
 import type { Turn, UnreadAnswers } from "./unread_answers.js";
@@ -60,13 +60,13 @@ export function presenceHandlers(options: HandlersOptions): UntypedServiceImplem
       { ...options, maxRequestBytes: options.maxBatchBytes },
       method.batchSetState,
       (...call) => service.batchSetState(...call),
-      (results) => encodeBatch(results, encodeWritten, method.batchSetState.name, options),
+      (results) => encodeBatch(reported(results, method.batchSetState.name, options), encodeWritten),
     ),
     batchJoinChannel: unaryHandler(
       { ...options, maxRequestBytes: options.maxBatchBytes },
       method.batchJoinChannel,
       (...call) => service.batchJoinChannel(...call),
-      (results) => encodeBatch(results, encodeJoined, method.batchJoinChannel.name, options),
+      (results) => encodeBatch(reported(results, method.batchJoinChannel.name, options), encodeJoined),
     ),
     heartbeat: message(method.heartbeat, (...call) => service.heartbeat(...call)),
     leaveChannel: message(method.leaveChannel, (...call) => service.leaveChannel(...call)),
@@ -121,20 +121,15 @@ function unaryHandler<In extends DescMessage, Result>(
   };
 }
 
-/** Each entry with its response or its refusal; what is the server's own fault is reported as for a single call. */
-function encodeBatch<T>(
+/** The results of a batch, of which internal errors are reported as for a single call: one of several entries once. */
+function reported<T>(
   results: readonly EntryResult<T>[],
-  encode: (done: T) => Uint8Array,
   name: string,
   options: HandlersOptions,
-): Uint8Array {
-  return encodeResults(
-    results.map((result) => {
-      if ("done" in result) return { response: encode(result.done) };
-      reasonOf(result.failed, name, options);
-      return { error: toBinary(StatusSchema, toStatus(result.failed)) };
-    }),
-  );
+): readonly EntryResult<T>[] {
+  const errors = new Set(results.flatMap((result) => ("failed" in result ? [result.failed] : [])));
+  for (const error of errors) reasonOf(error, name, options);
+  return results;
 }
 
 function report({ onCall }: HandlersOptions, name: string, reason: string, began: number | undefined): void {

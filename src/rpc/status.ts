@@ -73,12 +73,12 @@ function encode(error: unknown): ServiceError {
   return Object.assign(new Error(message), { code, details: message, metadata });
 }
 
-/** The same as a message, for a batch's entry. */
-export function toStatus(error: unknown): Status {
+/** The same as a message, for a batch's entry. A state in the details that takes more bytes comes without its pairs. */
+export function toStatus(error: unknown, maxStateBytes = MAX_STATE_BYTES): Status {
   const refusal =
     error instanceof PresenceError ? error : new PresenceError("INTERNAL", "something failed inside the server");
   const message = shorten(refusal.message);
-  return create(StatusSchema, { code: CODES[refusal.reason], message, details: detailsOf(refusal) });
+  return create(StatusSchema, { code: CODES[refusal.reason], message, details: detailsOf(refusal, maxStateBytes) });
 }
 
 /** A request beyond its method's limit, in the words in which grpc-js refuses one that is beyond the server's (S21). */
@@ -91,7 +91,7 @@ export function serviceError(code: status, details: string): ServiceError {
   return Object.assign(new Error(details), { code, details, metadata: new Metadata() });
 }
 
-function detailsOf(error: PresenceError): Any[] {
+function detailsOf(error: PresenceError, maxStateBytes: number): Any[] {
   const metadata = Object.fromEntries(Object.entries(error.metadata).map(([key, value]) => [key, shorten(value)]));
   const details = [
     anyPack(ErrorInfoSchema, create(ErrorInfoSchema, { reason: error.reason, domain: ERROR_DOMAIN, metadata })),
@@ -108,16 +108,14 @@ function detailsOf(error: PresenceError): Any[] {
     const retryDelay = durationFromMs(error.retryAfterMs);
     details.push(anyPack(RetryInfoSchema, create(RetryInfoSchema, { retryDelay })));
   }
-  if (error.currentState) details.push(anyPack(UserStateSchema, fitting(error.currentState)));
+  if (error.currentState) details.push(anyPack(UserStateSchema, fitting(error.currentState, maxStateBytes)));
   return details;
 }
 
-/** A state that is too large for trailers comes without its pairs; its revision tells that it is to be read. */
-function fitting(state: UserState): PbUserState {
+/** A state that is too large comes without its pairs; its revision tells that it is to be read. */
+function fitting(state: UserState, maxBytes: number): PbUserState {
   const whole = fromUserState(state);
-  return toBinary(UserStateSchema, whole).length > MAX_STATE_BYTES
-    ? fromUserState({ ...state, states: NO_STATES })
-    : whole;
+  return toBinary(UserStateSchema, whole).length > maxBytes ? fromUserState({ ...state, states: NO_STATES }) : whole;
 }
 
 function shorten(text: string, maxBytes = MAX_TEXT_BYTES): string {

@@ -1,34 +1,89 @@
 import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
-import type { MaybePromise } from "../engine/engine.js";
+import type { Join, SetStates } from "../channel/command.js";
+import { stateOf } from "../channel/member.js";
+import type { Overtaken } from "../channel/outcome.js";
+import { overtakenInBatch } from "../channel/refusals.js";
+import type { ChannelId } from "../model/channel_id.js";
+import { PresenceError } from "../model/errors.js";
 import { checkRequest } from "../wire/decode.js";
-import { allOf } from "./at_once.js";
+import { type Members, memberKey, type Result } from "./members.js";
 
 /** What became of one entry of a batch. */
 export type EntryResult<T> = { readonly done: T } | { readonly failed: unknown };
 
-/**
- * Carries the entries of a batch out, each by itself: begun in their order, and in the same turn of the event loop where
- * the engine answers at once, so that readers hear of all of them together. An entry that breaks a constraint of its
- * proto, or that is refused, or that fails, has that for its result; the others are not touched by it.
- */
-export function runBatch<Desc extends DescMessage, T>(
-  schema: Desc,
-  entries: readonly MessageShape<Desc>[],
-  run: (entry: MessageShape<Desc>) => MaybePromise<T>,
-): MaybePromise<readonly EntryResult<T>[]> {
-  return allOf(
-    entries.map((entry): MaybePromise<EntryResult<T>> => {
-      try {
-        checkRequest(schema, entry);
-        const running = run(entry);
-        return running instanceof Promise ? running.then((done) => ({ done }), asFailed) : { done: running };
-      } catch (error) {
-        return asFailed(error);
-      }
-    }),
-  );
+/** What a request asks for: a command for one user in one channel. */
+export interface UserCommand<C extends SetStates | Join> {
+  readonly channel: ChannelId;
+  readonly userId: string;
+  readonly command: C;
 }
 
-function asFailed(error: unknown): { readonly failed: unknown } {
-  return { failed: error };
+/** The entries of a batch for one user in one channel, in their order. */
+interface Group<C extends SetStates | Join> {
+  readonly channel: ChannelId;
+  readonly userId: string;
+  readonly commands: C[];
+  /** Where each of them stands in the batch. */
+  readonly indexes: number[];
+}
+
+/** How one kind of batch is carried out. */
+export interface BatchKind<Desc extends DescMessage, C extends SetStates | Join, T> {
+  readonly members: Members;
+  /** The proto of an entry. */
+  readonly schema: Desc;
+  /** What a valid entry asks for; throws a PresenceError if the caller may not. */
+  readonly commandOf: (entry: MessageShape<Desc>) => UserCommand<C>;
+  /** The answers to the entries of one user in one channel that were carried out. */
+  readonly answersOf: (result: Result) => (command: C) => T;
+}
+
+/**
+ * Carries the entries of a batch out. Those for one user in one channel are one change, in their order; the changes of
+ * several users follow in the order of their first entries, and in the same turn of the event loop where the engine
+ * answers at once, so that subscribers receive them together. An entry that breaks a constraint of its proto or that is
+ * refused has that for its result and does not touch the others. What fails inside fails all entries of its user.
+ */
+export async function runBatch<Desc extends DescMessage, C extends SetStates | Join, T>(
+  kind: BatchKind<Desc, C, T>,
+  entries: readonly MessageShape<Desc>[],
+): Promise<readonly EntryResult<T>[]> {
+  const results: EntryResult<T>[] = new Array(entries.length);
+  const groups = new Map<string, Group<C>>();
+  for (const [index, entry] of entries.entries()) {
+    try {
+      checkRequest(kind.schema, entry);
+      const { channel, userId, command } = kind.commandOf(entry);
+      const key = memberKey(channel, userId);
+      const group = groups.get(key) ?? { channel, userId, commands: [], indexes: [] };
+      group.commands.push(command);
+      group.indexes.push(index);
+      groups.set(key, group);
+    } catch (failed) {
+      results[index] = { failed };
+    }
+  }
+  await Promise.all(Array.from(groups.values(), (group) => carryOut(kind, group, results)));
+  return results;
+}
+
+async function carryOut<C extends SetStates | Join, T>(
+  { members, answersOf }: Pick<BatchKind<never, C, T>, "members" | "answersOf">,
+  { channel, userId, commands, indexes }: Group<C>,
+  results: EntryResult<T>[],
+): Promise<void> {
+  try {
+    const result = await members.run(channel, userId, { kind: "batch", entries: commands });
+    const answerTo = answersOf(result);
+    for (const [i, outcome] of result.outcome.entries.entries()) {
+      results[indexes[i]!] =
+        outcome === "done" ? { done: answerTo(commands[i]!) } : { failed: refusalOf(outcome, result) };
+    }
+  } catch (failed) {
+    for (const index of indexes) results[index] = { failed };
+  }
+}
+
+function refusalOf(outcome: PresenceError | Overtaken, { member }: Result): PresenceError {
+  return outcome instanceof PresenceError ? outcome : overtakenInBatch(outcome.expectedRevision, stateOf(member));
 }

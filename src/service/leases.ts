@@ -1,5 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import * as pb from "../../gen/presence/v1/presence_service_pb.js";
+import type { Join } from "../channel/command.js";
+import { stateOf } from "../channel/member.js";
 import type { Engine, MaybePromise, SessionPlace } from "../engine/engine.js";
 import { PresenceError } from "../model/errors.js";
 import type { Clock } from "../time/clock.js";
@@ -7,6 +9,7 @@ import { toMs } from "../wire/messages.js";
 import type { Joined } from "../wire/write_response.js";
 import { allowedChannel, checkRight, isOfApp } from "./access.js";
 import { allOf, andThen } from "./at_once.js";
+import type { UserCommand } from "./batch.js";
 import type { CallRates } from "./call_rates.js";
 import { actingUser, type Caller } from "./caller.js";
 import type { Members, Result } from "./members.js";
@@ -26,19 +29,26 @@ export interface LeasesOptions {
 export class Leases {
   constructor(private readonly options: LeasesOptions) {}
 
-  /** S17. Answers at once where the engine does. */
-  join(caller: Caller, request: pb.JoinChannelRequest): MaybePromise<Joined> {
-    const { members, rates, leaseTtlMs } = this.options;
+  /** S17. */
+  async join(caller: Caller, request: pb.JoinChannelRequest): Promise<Joined> {
+    const { channel, userId, command } = this.joining(caller, request);
+    return andThen(this.options.members.start(channel, userId, command), (result) => joined(result, command));
+  }
+
+  /** What a join asks for, and that its caller may; throws as the join does. */
+  joining(caller: Caller, request: pb.JoinChannelRequest): UserCommand<Join> {
+    const { rates, leaseTtlMs } = this.options;
     const userId = actingUser(caller, request.userId);
     rates.actingFor(caller, userId);
-    const joining = members.start(allowedChannel(caller, request.channel!, "write"), userId, {
+    const channel = allowedChannel(caller, request.channel!, "write");
+    const command: Join = {
       kind: "join",
       sessionId: newSessionId(),
       session: { kind: "lease", ttlMs: request.ttl ? toMs(request.ttl) : leaseTtlMs },
       resume: undefined,
       initialStates: request.initialStates,
-    });
-    return andThen(joining, joined);
+    };
+    return { channel, userId, command };
   }
 
   /** S17. Refused as a whole when one of the sessions is another user's than the caller. */
@@ -100,6 +110,7 @@ function noSession(error: unknown): boolean {
   throw error;
 }
 
-function joined({ outcome, member, position }: Result): Joined {
-  return { sessionId: outcome.joined!.session.id, state: member.presence!.state, position };
+/** The answer to a join by a lease. */
+export function joined({ member, position }: Result, { sessionId }: Join): Joined {
+  return { sessionId, state: stateOf(member), position };
 }

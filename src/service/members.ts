@@ -1,8 +1,9 @@
-import { apply, type EndedSession, type Outcome, type Rules } from "../channel/apply.js";
+import { apply, type Rules } from "../channel/apply.js";
 import type { Command } from "../channel/command.js";
 import { type Member, nextDeadline } from "../channel/member.js";
+import type { EndedSession, Outcome } from "../channel/outcome.js";
 import type { Committed, Engine, MaybePromise, MemberRecord, SessionPlace } from "../engine/engine.js";
-import { type ChannelId, type ChannelKey, channelKey, parseChannelKey } from "../model/channel_id.js";
+import { type ChannelId, channelKey, parseChannelKey } from "../model/channel_id.js";
 import { PresenceError } from "../model/errors.js";
 import type { Position } from "../model/position.js";
 import type { Clock } from "../time/clock.js";
@@ -85,7 +86,7 @@ export class Members {
     command: Command,
     onCommitted: (result: Result) => void = ignore,
   ): MaybePromise<Result> {
-    return this.#start({ key: memberKey(channelKey(channel), userId), channel, userId, command, onCommitted });
+    return this.#start({ key: memberKey(channel, userId), channel, userId, command, onCommitted });
   }
 
   /** The lease of this session, if it can be put off without a command. */
@@ -146,7 +147,7 @@ export class Members {
       return andThen(engine.summary(channel), ({ position, occupancy }) => ({ member, outcome, position, occupancy }));
     }
     const dependsOnElsewhere =
-      outcome.pending !== member.pending || (command.kind === "join" && member.sessions.length === 0);
+      outcome.pending !== member.pending || (outcome.joined !== undefined && member.sessions.length === 0);
     const committing = engine.commit({ channel, read, outcome, wall: now.wall, dependsOnElsewhere });
     if (committing instanceof Promise) {
       return committing.then((committed) => this.#finish(task, triesLeft, read, outcome, committed));
@@ -216,9 +217,9 @@ function nextTurn(waiting: (() => void)[]): Promise<void> {
   return new Promise((resolve) => waiting.push(resolve));
 }
 
-/** No name holds control characters, so NUL parts the two for certain. */
-function memberKey(channel: ChannelKey, userId: string): string {
-  return `${channel}\0${userId}`;
+/** Names one user in one channel. No name holds control characters, so NUL parts the two for certain. */
+export function memberKey(channel: ChannelId, userId: string): string {
+  return `${channelKey(channel)}\0${userId}`;
 }
 
 function parseMemberKey(key: string): { channel: ChannelId; userId: string } {

@@ -1,8 +1,9 @@
 import { create } from "@bufbuild/protobuf";
 import * as pb from "../../gen/presence/v1/presence_service_pb.js";
-import type { EndedSession } from "../channel/apply.js";
-import { pendingStates } from "../channel/member.js";
-import type { Engine, MaybePromise } from "../engine/engine.js";
+import type { SetStates } from "../channel/command.js";
+import { stateOf } from "../channel/member.js";
+import type { EndedSession } from "../channel/outcome.js";
+import type { Engine } from "../engine/engine.js";
 import type { Feed } from "../fanout/feed.js";
 import type { FeedReader } from "../fanout/feed_reader.js";
 import type { Hub } from "../fanout/hub.js";
@@ -14,10 +15,10 @@ import { fromUserState, toRevision } from "../wire/messages.js";
 import type { Joined, Written } from "../wire/write_response.js";
 import { allowedChannel } from "./access.js";
 import { andThen } from "./at_once.js";
-import { type EntryResult, runBatch } from "./batch.js";
+import { type EntryResult, runBatch, type UserCommand } from "./batch.js";
 import { CallRates } from "./call_rates.js";
 import { actingUser, type Caller, namedUser } from "./caller.js";
-import { Leases } from "./leases.js";
+import { joined, Leases } from "./leases.js";
 import { Members, type Result } from "./members.js";
 import { Queries } from "./queries.js";
 import type { ServiceSettings } from "./settings.js";
@@ -114,13 +115,25 @@ export class PresenceService {
 
   /** S9, S11, S12, S14. */
   async setState(caller: Caller, request: pb.SetStateRequest): Promise<Written> {
-    return this.#setState(caller, request);
+    const { channel, userId, command } = this.#setting(caller, request);
+    return andThen(this.#members.start(channel, userId, command), written);
   }
 
-  /** S9, S11, S12, S14, for up to 1000 users, each with a result of its own, and each checked here. */
+  /** S9, S11, S12, S14, for up to 1000 entries, each with a result of its own, and each checked here. */
   async batchSetState(caller: Caller, { requests }: pb.BatchSetStateRequest): Promise<readonly EntryResult<Written>[]> {
     this.#rates.batch(caller, requests.length);
-    return runBatch(pb.SetStateRequestSchema, requests, (request) => this.#setState(caller, request));
+    return runBatch(
+      {
+        members: this.#members,
+        schema: pb.SetStateRequestSchema,
+        commandOf: (request) => this.#setting(caller, request),
+        answersOf: (result) => {
+          const answer = written(result);
+          return () => answer;
+        },
+      },
+      requests,
+    );
   }
 
   /** S13. */
@@ -171,13 +184,21 @@ export class PresenceService {
     return this.#leases.join(caller, request);
   }
 
-  /** S17, for up to 1000 users, each with a result of its own, and each checked here. */
+  /** S17, for up to 1000 entries, each with a result of its own, and each checked here. */
   async batchJoinChannel(
     caller: Caller,
     { requests }: pb.BatchJoinChannelRequest,
   ): Promise<readonly EntryResult<Joined>[]> {
     this.#rates.batch(caller, requests.length);
-    return runBatch(pb.JoinChannelRequestSchema, requests, (request) => this.#leases.join(caller, request));
+    return runBatch(
+      {
+        members: this.#members,
+        schema: pb.JoinChannelRequestSchema,
+        commandOf: (request) => this.#leases.joining(caller, request),
+        answersOf: (result) => (command) => joined(result, command),
+      },
+      requests,
+    );
   }
 
   /** S17. Refused as a whole when one of the sessions is another user's than the caller. */
@@ -219,15 +240,12 @@ export class PresenceService {
     this.#rates.close();
   }
 
-  #setState(caller: Caller, request: pb.SetStateRequest): MaybePromise<Written> {
+  #setting(caller: Caller, request: pb.SetStateRequest): UserCommand<SetStates> {
+    const { states, replace } = request;
     const userId = this.#actingUser(caller, request.userId);
-    const setting = this.#members.start(allowedChannel(caller, request.channel!, "write"), userId, {
-      kind: "set",
-      states: request.states,
-      replace: request.replace,
-      expectedRevision: request.expectedRevision === undefined ? undefined : toRevision(request.expectedRevision),
-    });
-    return andThen(setting, written);
+    const channel = allowedChannel(caller, request.channel!, "write");
+    const expectedRevision = request.expectedRevision === undefined ? undefined : toRevision(request.expectedRevision);
+    return { channel, userId, command: { kind: "set", states, replace, expectedRevision } };
   }
 
   #actingUser(caller: Caller, requested: string, opensStream = false): string {
@@ -250,7 +268,5 @@ export class PresenceService {
 
 /** The answer to a write: the whole state, whether it waits for a join, and where the channel stands. */
 function written({ member, position }: Result): Written {
-  const waiting = { userId: member.userId, states: pendingStates(member), revision: 0 };
-  const state = member.presence?.state ?? { ...waiting, updateTime: undefined, joinTime: undefined };
-  return { state, pending: !member.presence, position };
+  return { state: stateOf(member), pending: !member.presence, position };
 }

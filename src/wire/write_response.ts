@@ -4,6 +4,7 @@ import type { UserState } from "../model/user_state.js";
 import { closeField, makeRoom, putLarge, putText, scratch } from "./hand_written.js";
 import { Scratch } from "./scratch.js";
 import { putUserState } from "./user_states.js";
+import { varintSize } from "./varint.js";
 
 /** What a write made of a state: the answer to SetState and RemoveState. */
 export interface Written {
@@ -72,8 +73,13 @@ function copied(length: number): Uint8Array {
 /** What became of one entry of a batch, encoded: its response, or the `google.rpc.Status` of its refusal. */
 export type EncodedResult = { readonly response: Uint8Array } | { readonly error: Uint8Array };
 
+/** How many bytes of an answer a result takes. */
+export function resultSize(result: EncodedResult): number {
+  return fieldSize(fieldSize("response" in result ? result.response.length : result.error.length));
+}
+
 /** BatchJoinChannelResponse and BatchSetStateResponse, which are alike. */
-export function encodeResults(results: readonly EncodedResult[]): Uint8Array {
+export function encodeResults(results: readonly EncodedResult[], statesOmitted: boolean): Uint8Array {
   return responses.encode((writer) => {
     for (const result of results) {
       writer.tag(1, WireType.LengthDelimited).fork();
@@ -81,5 +87,11 @@ export function encodeResults(results: readonly EncodedResult[]): Uint8Array {
       else writer.tag(2, WireType.LengthDelimited).bytes(result.error);
       writer.join();
     }
+    if (statesOmitted) writer.tag(2, WireType.Varint).bool(true);
   });
+}
+
+/** The size of a field of so many bytes whose number is below 16. */
+function fieldSize(length: number): number {
+  return 1 + varintSize(length) + length;
 }

@@ -1,6 +1,7 @@
-import { apply, type Elsewhere, type Outcome, type Rules } from "../../../src/channel/apply.js";
+import { apply, type Elsewhere, type Rules } from "../../../src/channel/apply.js";
 import type { Command, Join } from "../../../src/channel/command.js";
 import { type Member, stranger } from "../../../src/channel/member.js";
+import type { Outcome } from "../../../src/channel/outcome.js";
 import { type Head, seal } from "../../../src/channel/seal.js";
 import type { Delta } from "../../../src/model/delta.js";
 import { DEFAULT_LIMITS } from "../../../src/model/limits.js";

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
-import { apply, type Outcome, type Rules } from "../../../src/channel/apply.js";
+import { apply, type Rules } from "../../../src/channel/apply.js";
 import type { Command } from "../../../src/channel/command.js";
 import { type Member, nextDeadline, stranger } from "../../../src/channel/member.js";
+import type { Outcome } from "../../../src/channel/outcome.js";
 import { type Head, seal } from "../../../src/channel/seal.js";
 import type { Delta } from "../../../src/model/delta.js";
 import { PresenceError } from "../../../src/model/errors.js";

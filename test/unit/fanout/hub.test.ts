@@ -268,6 +268,7 @@ describe("fanout: the hub", () => {
       changes: [{ kind: "join" as const }],
       ended: [],
       joined: { session, resumed: false },
+      entries: [],
       unchanged: false,
     };
     stage.engine.commit({ channel: { type: 2, name: ROOM.name }, read, outcome, wall: 0, dependsOnElsewhere: false });

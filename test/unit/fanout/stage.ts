@@ -1,6 +1,7 @@
-import { apply, type Outcome, type Rules } from "../../../src/channel/apply.js";
+import { apply, type Rules } from "../../../src/channel/apply.js";
 import type { Command } from "../../../src/channel/command.js";
 import { nextDeadline } from "../../../src/channel/member.js";
+import type { Outcome } from "../../../src/channel/outcome.js";
 import { MemoryEngine } from "../../../src/engine/memory.js";
 import { Hub, type HubOptions } from "../../../src/fanout/hub.js";
 import type { Reader } from "../../../src/fanout/reader.js";

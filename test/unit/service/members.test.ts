@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { setImmediate as turn } from "node:timers/promises";
-import type { EndedSession } from "../../../src/channel/apply.js";
 import type { Command } from "../../../src/channel/command.js";
+import type { EndedSession } from "../../../src/channel/outcome.js";
 import type { Commit, Committed, Engine } from "../../../src/engine/engine.js";
 import { MemoryEngine } from "../../../src/engine/memory.js";
 import { DEFAULT_LIMITS } from "../../../src/model/limits.js";

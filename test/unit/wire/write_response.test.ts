@@ -5,7 +5,13 @@ import { StatusSchema } from "../../../gen/google/rpc/status_pb.js";
 import * as pb from "../../../gen/presence/v1/presence_service_pb.js";
 import { fromPosition, fromUserState } from "../../../src/wire/messages.js";
 import { Scratch } from "../../../src/wire/scratch.js";
-import { encodeJoined, encodeResults, encodeWritten, type Written } from "../../../src/wire/write_response.js";
+import {
+  encodeJoined,
+  encodeResults,
+  encodeWritten,
+  resultSize,
+  type Written,
+} from "../../../src/wire/write_response.js";
 import { property } from "../../support/property.js";
 
 const text = fc.string({ unit: "binary", maxLength: 40 });
@@ -67,23 +73,31 @@ describe("wire: a writer that is used again", () => {
     assert.deepEqual([...bytes], [7]);
   });
 
-  property("is what the generated types would write, in a batch as well", [fc.array(written)], (all) => {
-    const joined = all.map(({ state, position }, i) => ({ sessionId: `session ${i}`, state, position }));
-    const responses = joined.map(({ sessionId, state, position }) => {
-      return { sessionId, state: fromUserState(state), position: fromPosition(position) };
-    });
-    const error = { code: 5, message: "not found" };
-    const init = {
-      results: [
-        ...responses.map((value) => ({ case: "response" as const, value })),
-        { case: "error" as const, value: error },
-      ].map((result) => ({ result })),
-    };
-    const expected = toBinary(pb.BatchJoinChannelResponseSchema, create(pb.BatchJoinChannelResponseSchema, init));
-    const encoded = encodeResults([
-      ...joined.map((one) => ({ response: encodeJoined(one) })),
-      { error: toBinary(StatusSchema, create(StatusSchema, error)) },
-    ]);
-    assert.deepEqual(Buffer.from(encoded), Buffer.from(expected));
-  });
+  property(
+    "is what the generated types would write, in a batch as well",
+    [fc.array(written), fc.boolean()],
+    (all, statesOmitted) => {
+      const joined = all.map(({ state, position }, i) => ({ sessionId: `session ${i}`, state, position }));
+      const responses = joined.map(({ sessionId, state, position }) => {
+        return { sessionId, state: fromUserState(state), position: fromPosition(position) };
+      });
+      const error = { code: 5, message: "not found" };
+      const init = {
+        results: [
+          ...responses.map((value) => ({ case: "response" as const, value })),
+          { case: "error" as const, value: error },
+        ].map((result) => ({ result })),
+        statesOmitted,
+      };
+      const expected = toBinary(pb.BatchJoinChannelResponseSchema, create(pb.BatchJoinChannelResponseSchema, init));
+      const results = [
+        ...joined.map((one) => ({ response: encodeJoined(one) })),
+        { error: toBinary(StatusSchema, create(StatusSchema, error)) },
+      ];
+      const encoded = encodeResults(results, statesOmitted);
+      assert.deepEqual(Buffer.from(encoded), Buffer.from(expected));
+      const size = results.reduce((sum, result) => sum + resultSize(result), statesOmitted ? 2 : 0);
+      assert.equal(size, encoded.length);
+    },
+  );
 });
