@@ -1,11 +1,16 @@
 import assert from "node:assert/strict";
-import { create, toBinary } from "@bufbuild/protobuf";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { Client, credentials, type ServiceError, status } from "@grpc/grpc-js";
-import { BatchSetStateRequestSchema, SetStateRequestSchema } from "../../gen/presence/v1/presence_service_pb.js";
+import {
+  BatchSetStateRequestSchema,
+  BatchSetStateResponseSchema,
+  SetStateRequestSchema,
+} from "../../gen/presence/v1/presence_service_pb.js";
 import { type BatchResult, createPresenceClient, type PresenceClient, PresenceError } from "../../src/client/index.js";
 import type { RollcallServer } from "../../src/server/server.js";
 import { connect, message } from "../support/calls.js";
 import { Listener } from "../support/listener.js";
+import { CountingSubscribers, callRaw } from "../support/raw_calls.js";
 import { refusalOf } from "../support/refusal.js";
 import { startTestServer } from "../support/server.js";
 
@@ -83,7 +88,7 @@ describe("batches, over real sockets", () => {
     assert.equal(await presence.channel(room.name).count({ states: { a: "1" } }), 999);
   });
 
-  it("S9 S14 carries the entries of one user out in their order", async () => {
+  it("S9 S11 S14 carries the entries of one user out in their order, as one change", async () => {
     const channel = { type: "message", name: "ordered" } as const;
     const entry = (states: Record<string, string>, more = {}) => ({ channel, userId: "ann", states, ...more });
     await presence.joinMany([{ channel, userId: "ann" }]);
@@ -94,10 +99,67 @@ describe("batches, over real sockets", () => {
       entry({ n: "4" }, { replace: true }),
     ]);
     assert.deepEqual(results.map(reasonOf), ["OK", "OK", "STATE_REVISION_MISMATCH", "OK"]);
-    const [, second, mismatch, last] = results;
-    assert.deepEqual(!mismatch!.ok && { ...mismatch!.error.currentState?.states }, { n: "2", m: "x" });
-    assert.deepEqual(second!.ok && { ...second!.value.state.states }, { n: "2", m: "x" });
-    assert.deepEqual(last!.ok && { ...last!.value.state.states }, { n: "4" });
+    const states = results.map((result) => (result.ok ? result.value.state : result.error.currentState!));
+    for (const state of states) assert.deepEqual([{ ...state.states }, state.revision], [{ n: "4" }, 2n]);
+    for (const result of results) if (result.ok) assert.equal(result.value.position.revision, 2n);
+  });
+
+  it("S11 sends one event for a thousand changes of one user, and an answer below 1 MiB", async () => {
+    const channel = { type: "message", name: "r" } as const;
+    const states = Object.fromEntries(Array.from({ length: 4 }, (_, i) => [`k${i}`, "x".repeat(4000)]));
+    await presence.joinMany([{ channel, userId: "u", initialStates: states }]);
+    const before = await presence.channel(channel.name).getState("u");
+    const requests = Array.from({ length: 1000 }, (_, i) => {
+      return { channel: message(channel.name), userId: "u", states: { n: String(i % 10) } };
+    });
+    const bytes = toBinary(BatchSetStateRequestSchema, create(BatchSetStateRequestSchema, { requests }));
+    assert.ok(bytes.length < 22_000, `${bytes.length} bytes sent`);
+    const subscribers = await CountingSubscribers.open(server.address, message(channel.name), 50);
+    try {
+      const answer = await callRaw(server.address, "BatchSetState", bytes);
+      assert.ok(answer.length <= 1024 * 1024, `${answer.length} bytes answered`);
+      const { results, statesOmitted } = fromBinary(BatchSetStateResponseSchema, answer);
+      assert.deepEqual([results.length, statesOmitted], [1000, true]);
+      const revision = before.revision + 1n;
+      for (const { result } of results) {
+        assert.ok(result.case === "response");
+        const { state, position } = result.value;
+        assert.deepEqual([state?.userId, state?.revision, position?.revision], ["u", revision, revision]);
+        assert.deepEqual({ ...state?.states }, {});
+      }
+      const after = await presence.channel(channel.name).getState("u");
+      assert.deepEqual([{ ...after.states }, after.revision], [{ ...states, n: "9" }, revision]);
+      // The next event comes behind all of the batch's.
+      await presence.channel(channel.name, { userId: "u" }).setState({}, { replace: true });
+      const received = await subscribers.receivedUntil(revision + 1n);
+      for (const one of received) assert.ok(one < 20_000, `${one} bytes to a subscriber: more than one state`);
+    } finally {
+      subscribers.close();
+    }
+  });
+
+  it("S11 leaves the states out for our client too, which asks for its own", async () => {
+    const name = "left out";
+    const channel = { type: "message", name } as const;
+    const self = createPresenceClient({ address: server.address, userId: "ann" });
+    const subscription = self.channel(name).subscribe();
+    await subscription.ready;
+    const states = Object.fromEntries(Array.from({ length: 4 }, (_, i) => [`k${i}`, "x".repeat(4000)]));
+    const large = await self.setStates(Array.from({ length: 40 }, () => ({ channel, states })));
+    for (const result of large) assert.ok(result.ok && result.value.state.states !== undefined);
+    const results = await self.setStates([
+      ...Array.from({ length: 80 }, () => ({ channel, states: { n: "1" } })),
+      { channel, states: { n: "2" }, expectedRevision: 7n },
+    ]);
+    assert.deepEqual(new Set(results.map(reasonOf)), new Set(["OK", "STATE_REVISION_MISMATCH"]));
+    for (const result of results) {
+      if (result.ok) assert.equal(result.value.state.states, undefined);
+      else assert.deepEqual({ ...result.error.currentState?.states }, {});
+    }
+    assert.deepEqual({ ...subscription.members.get("ann")?.states }, { ...states, n: "1" });
+    const leases = await self.joinMany(Array.from({ length: 31 }, () => ({ channel })));
+    for (const result of leases) assert.ok(result.ok && result.value.state.states?.n === "1");
+    await self.close();
   });
 
   it("S20 refuses in its own entry whom the caller may not act for", async () => {

@@ -83,7 +83,13 @@ describe("contract: buf curl", function () {
       const { sessionId } = joined as { sessionId: string };
       await ask("Heartbeat", "Heartbeat", { sessionIds: [sessionId, "unknown"] });
       await ask("BatchJoinChannel", "BatchJoinChannel", { requests: [{ channel, userId: "zoe" }, { userId: "eve" }] });
-      await ask("BatchSetState", "BatchSetState", { requests: [{ channel, userId: "zoe", states: { a: "1" } }] });
+      const zoe = { channel, userId: "zoe" };
+      await ask("BatchSetState", "BatchSetState", {
+        requests: [
+          { ...zoe, states: { a: "1", b: "2" } },
+          { ...zoe, states: { a: "3" } },
+        ],
+      });
       await ask("ListOnlineUsers", "ListOnlineUsers", { channel, includeStates: true, pageSize: 2 });
       await ask("ListUserChannels", "ListUserChannels", { userId: "tony" });
       await ask("LeaveChannel", "LeaveChannel", { ...tony, sessionId });

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { SetStates } from "../../src/channel/command.js";
 import { stranger } from "../../src/channel/member.js";
 import { Bench, joining, type MakeEngine, OTHER_ROOM, ROOM, setting } from "./fixture.js";
 
@@ -26,6 +27,23 @@ export function commitTests(makeEngine: MakeEngine): void {
     assert.equal(committed.occupancy, 1);
     assert.deepEqual((await bench.engine.read(ROOM, "ann")).member, committed.member);
     assert.deepEqual(committed.member.presence?.state.states, { mood: "fine" });
+  });
+
+  it("commits a batch of one user as one change", async () => {
+    const bench = await Bench.of(makeEngine);
+    await bench.join(ROOM, "ann", { mood: "fine", seat: "7" });
+    const entries: readonly SetStates[] = [
+      { kind: "set", states: { mood: "tired" }, replace: false, expectedRevision: 2 },
+      { kind: "set", states: { mood: "fine", hat: "red" }, replace: true, expectedRevision: undefined },
+    ];
+    const { deltas, position, member } = await bench.do(ROOM, "ann", { kind: "batch", entries });
+    assert.deepEqual(
+      deltas.map((delta) => delta.kind === "state" && [delta.revision, delta.changedKeys, delta.removedKeys]),
+      [[3, ["hat"], ["seat"]]],
+    );
+    assert.equal(position.revision, 3);
+    assert.deepEqual(member.presence?.state.states, { mood: "fine", hat: "red" });
+    assert.deepEqual(await bench.engine.replay(ROOM, { ...position, revision: 2 }), deltas);
   });
 
   it("refuses a commit on what somebody else has changed since, and changes nothing", async () => {

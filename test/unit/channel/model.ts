@@ -1,5 +1,5 @@
 import type { Rules } from "../../../src/channel/apply.js";
-import type { Command, Join } from "../../../src/channel/command.js";
+import type { Batch, Command, Join } from "../../../src/channel/command.js";
 import type { States } from "../../../src/model/user_state.js";
 
 /** A session, as the rules' text speaks of it. */
@@ -30,8 +30,10 @@ interface User {
 /** What the others hear of one change. */
 export type Heard = "join" | "leave" | "timeout" | Record<string, string>;
 
-/** What the rules say of a command: what the others hear, or why it is refused. */
-export type Verdict = { readonly heard: readonly Heard[] } | { readonly refused: string };
+/** What the rules say of a command: what the others hear and, of a batch, which entries are refused; or why it is refused. */
+export type Verdict =
+  | { readonly heard: readonly Heard[]; readonly entries: readonly string[] }
+  | { readonly refused: string };
 
 /** The rules of one channel again (S1 to S4, S7 to S14, S17, and the debounce of leaves), written to be short and obvious, to hold `apply` against. */
 export class ChannelModel {
@@ -53,6 +55,7 @@ export class ChannelModel {
 
   /** Carries out one command at a moment. A refusal changes nothing. */
   step(userId: string, command: Command, now: number): Verdict {
+    if (command.kind === "batch") return this.#stepBatch(userId, command, now);
     const user = structuredClone(this.user(userId));
     const heard: Heard[] = [];
     try {
@@ -61,13 +64,42 @@ export class ChannelModel {
     } catch (refused) {
       return { refused: String(refused) };
     }
+    this.#keep(userId, user, heard);
+    return { heard, entries: [] };
+  }
+
+  /** One entry after the other; of states that follow each other the others hear the last. */
+  #stepBatch(userId: string, { entries }: Batch, now: number): Verdict {
+    let user = structuredClone(this.user(userId));
+    let heard: Heard[] = [];
+    this.#settle(user, heard, now);
+    const verdicts: string[] = [];
+    for (const entry of entries) {
+      const [tried, told] = structuredClone([user, heard] as const);
+      try {
+        const behind = verdicts.includes("done");
+        if (behind && entry.kind === "set" && entry.expectedRevision !== undefined) throw "overtaken";
+        this.#carryOut(tried, told, entry, now);
+      } catch (refused) {
+        verdicts.push(String(refused));
+        continue;
+      }
+      [user, heard] = [tried, told];
+      verdicts.push("done");
+    }
+    if (!verdicts.includes("done")) return { heard: [], entries: verdicts };
+    heard = heard.filter((event, i) => typeof event !== "object" || typeof heard[i + 1] !== "object");
+    this.#keep(userId, user, heard);
+    return { heard, entries: verdicts };
+  }
+
+  #keep(userId: string, user: User, heard: readonly Heard[]): void {
     for (const event of heard) {
       this.revision += 1;
       if (typeof event === "object") user.changedAt = this.revision;
       if (event === "join") user.changedAt = 0;
     }
     this.#users.set(userId, user);
-    return { heard };
   }
 
   #settle(user: User, heard: Heard[], now: number): void {
@@ -77,7 +109,7 @@ export class ChannelModel {
     if (user.waiting && user.waiting.until <= now) user.waiting = undefined;
   }
 
-  #carryOut(user: User, heard: Heard[], command: Command, now: number): void {
+  #carryOut(user: User, heard: Heard[], command: Exclude<Command, Batch>, now: number): void {
     const named = "sessionId" in command ? user.sessions.find(({ id }) => id === command.sessionId) : undefined;
     switch (command.kind) {
       case "join":

@@ -10,7 +10,11 @@ export type Action =
   | { readonly kind: "renew"; readonly session: SessionChoice; readonly ttlMs: number | undefined }
   | { readonly kind: "set"; readonly replace: boolean; readonly expected: "any" | "current" | "wrong" }
   | { readonly kind: "remove"; readonly keys: readonly string[] }
+  | { readonly kind: "batch"; readonly entries: readonly { readonly action: EntryAction; readonly states: States }[] }
   | { readonly kind: "pass"; readonly ms: number; readonly timersFire: boolean };
+
+/** An entry of a batch. */
+export type EntryAction = Extract<Action, { kind: "stream" | "lease" | "set" }>;
 
 /** One of the sessions that the user ever had, counted from the latest; or none. */
 export type SessionChoice = number | "none";
@@ -30,17 +34,27 @@ const durations = fc.constantFrom(0, 1, 1000, 5000);
 const ttls = fc.constantFrom(1000, 5000, 300_000);
 const key = fc.constantFrom("a", "b", "c", "toString", "__proto__");
 
+const states = fc.dictionary(key, fc.constantFrom("", "1", "2"), { maxKeys: 3, noNullPrototype: true });
+const join: fc.Arbitrary<EntryAction> = fc.record({
+  kind: fc.constant("stream" as const),
+  quiet: fc.boolean().map((quiet) => quiet),
+  timeoutMs: durations,
+  resume: sessionChoice,
+});
+const lease: fc.Arbitrary<EntryAction> = fc.record({ kind: fc.constant("lease" as const), ttlMs: ttls });
+const set: fc.Arbitrary<EntryAction> = fc.record({
+  kind: fc.constant("set" as const),
+  replace: fc.boolean(),
+  expected: fc.constantFrom("any" as const, "any" as const, "current" as const, "wrong" as const),
+});
+const entry = fc.record({
+  action: fc.oneof({ weight: 1, arbitrary: join }, { weight: 1, arbitrary: lease }, { weight: 3, arbitrary: set }),
+  states,
+});
+
 const action: fc.Arbitrary<Action> = fc.oneof(
-  {
-    weight: 5,
-    arbitrary: fc.record({
-      kind: fc.constant("stream" as const),
-      quiet: fc.boolean().map((quiet) => quiet),
-      timeoutMs: durations,
-      resume: sessionChoice,
-    }),
-  },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant("lease" as const), ttlMs: ttls }) },
+  { weight: 5, arbitrary: join },
+  { weight: 2, arbitrary: lease },
   {
     weight: 5,
     arbitrary: fc.record({
@@ -66,17 +80,17 @@ const action: fc.Arbitrary<Action> = fc.oneof(
       ttlMs: fc.option(ttls, { nil: undefined }),
     }),
   },
-  {
-    weight: 4,
-    arbitrary: fc.record({
-      kind: fc.constant("set" as const),
-      replace: fc.boolean(),
-      expected: fc.constantFrom("any" as const, "any" as const, "current" as const, "wrong" as const),
-    }),
-  },
+  { weight: 4, arbitrary: set },
   {
     weight: 2,
     arbitrary: fc.record({ kind: fc.constant("remove" as const), keys: fc.array(key, { maxLength: 2 }) }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      kind: fc.constant("batch" as const),
+      entries: fc.array(entry, { minLength: 1, maxLength: 5 }),
+    }),
   },
   {
     weight: 4,
@@ -93,7 +107,7 @@ export const happenings: fc.Arbitrary<Happening[]> = fc.array(
   fc.record({
     userId: fc.constantFrom("ann", "bob", "__proto__"),
     action,
-    states: fc.dictionary(key, fc.constantFrom("", "1", "2"), { maxKeys: 3, noNullPrototype: true }),
+    states,
   }),
   { maxLength: 60, size: "max" },
 );

@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { apply, type Rules } from "../../../src/channel/apply.js";
-import type { Command } from "../../../src/channel/command.js";
+import type { Command, Join, SetStates } from "../../../src/channel/command.js";
 import { type Member, nextDeadline, stranger } from "../../../src/channel/member.js";
-import type { Outcome } from "../../../src/channel/outcome.js";
+import type { EntryOutcome, Outcome } from "../../../src/channel/outcome.js";
 import { type Head, seal } from "../../../src/channel/seal.js";
 import type { Delta } from "../../../src/model/delta.js";
 import { PresenceError } from "../../../src/model/errors.js";
+import type { States } from "../../../src/model/user_state.js";
 import { property } from "../../support/property.js";
 import { heard, NOWHERE, RULES } from "./driver.js";
 import { ChannelModel, type Verdict } from "./model.js";
@@ -54,7 +55,7 @@ class Channel {
       const outcome = apply(before, frozen(command), now, this.rules, NOWHERE);
       const { member, deltas, head } = seal(before, outcome, this.head, now.wall);
       if (outcome.unchanged) assert.deepEqual(member, before, "unchanged, it said");
-      assert.deepEqual({ heard: heard(deltas) }, verdict);
+      assert.deepEqual({ heard: heard(deltas), entries: outcome.entries.map(verdictOf) }, verdict);
       checkEnded(before, member, outcome, command);
       this.members.set(userId, frozen(member));
       this.log.push(...deltas);
@@ -141,10 +142,19 @@ class Channel {
         const expectedRevision = { any: undefined, current, wrong: current + 1 }[action.expected];
         return { kind: "set", states: initialStates, replace: action.replace, expectedRevision };
       }
+      case "batch": {
+        const entries = action.entries.map((entry) => this.#commandOf(userId, entry.action, entry.states));
+        return { kind: "batch", entries: entries as (Join | SetStates)[] };
+      }
       case "remove":
         return action;
     }
   }
+}
+
+function verdictOf(outcome: EntryOutcome): string {
+  if (outcome === "done") return outcome;
+  return outcome instanceof PresenceError ? outcome.reason : "overtaken";
 }
 
 /** Every open stream that a command took its session from is to be ended, and no stream that goes on. */
@@ -166,14 +176,33 @@ function openStreams({ sessions }: Member): string[] {
 /** What must be true of the log of any channel, whatever the rules are. */
 function checkLog(log: readonly Delta[]): void {
   const present = new Set<string>();
+  const states = new Map<string, States>();
   for (const [index, delta] of log.entries()) {
     assert.equal(delta.revision, index + 1, "revisions grow by exactly 1");
     assert.equal(present.has(delta.userId), delta.kind !== "join", `${delta.kind} out of turn at ${delta.revision}`);
     if (delta.kind === "join") present.add(delta.userId);
     if (delta.kind === "leave" || delta.kind === "timeout") present.delete(delta.userId);
     assert.equal(delta.occupancy, present.size, "occupancy");
-    if (delta.kind === "state") assert.equal(delta.state.revision, delta.revision);
+    if (delta.kind !== "state") {
+      states.delete(delta.userId);
+      continue;
+    }
+    assert.equal(delta.state.revision, delta.revision);
+    const { changedKeys, removedKeys } = delta;
+    const before = states.get(delta.userId) ?? {};
+    assert.deepEqual({ changedKeys, removedKeys }, netKeys(before, delta.state.states), "net keys");
+    states.set(delta.userId, delta.state.states);
   }
+}
+
+function netKeys(before: States, after: States) {
+  const keys = [...new Set([...Object.keys(before), ...Object.keys(after)])].sort();
+  const valueIn = (states: States, key: string) => (Object.hasOwn(states, key) ? states[key] : undefined);
+  const differs = keys.filter((key) => valueIn(before, key) !== valueIn(after, key));
+  return {
+    changedKeys: differs.filter((key) => Object.hasOwn(after, key)),
+    removedKeys: differs.filter((key) => !Object.hasOwn(after, key)),
+  };
 }
 
 describe("channel: the rules, as a property", () => {

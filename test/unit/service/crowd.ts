@@ -14,6 +14,7 @@ export type Act =
   | { readonly do: "open"; readonly user: string; readonly session: number | undefined; readonly timeout: number }
   | { readonly do: "close"; readonly stream: number; readonly how: StreamEnd }
   | { readonly do: "set"; readonly user: string; readonly value: string }
+  | { readonly do: "batch"; readonly entries: readonly { readonly user: string; readonly value: string }[] }
   | { readonly do: "lease"; readonly user: string }
   | { readonly do: "heartbeat"; readonly session: number }
   | { readonly do: "leave"; readonly user: string; readonly session: number | undefined };
@@ -41,6 +42,13 @@ const act: fc.Arbitrary<Act> = fc.oneof(
     }),
   },
   { weight: 3, arbitrary: fc.record({ do: fc.constant("set" as const), user, value: fc.constantFrom("1", "2") }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant("batch" as const),
+      entries: fc.array(fc.record({ user, value: fc.constantFrom("1", "2", "3") }), { minLength: 1, maxLength: 5 }),
+    }),
+  },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("lease" as const), user }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("heartbeat" as const), session: pick }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("leave" as const), user, session: maybe }) },
@@ -115,6 +123,8 @@ export class Crowd {
       }
       case "set":
         return this.world.set(act.user, { value: act.value });
+      case "batch":
+        return this.world.setAll(act.entries.map(({ user: userId, value }) => ({ userId, states: { value } })));
       case "lease":
         return this.world.joinLease(act.user).then(({ sessionId }) => this.#sessions.push(sessionId));
       case "heartbeat": {

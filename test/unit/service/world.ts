@@ -164,6 +164,19 @@ export class World {
     return written;
   }
 
+  /** Sets states of several users in one call; gives the results of the entries. */
+  async setAll(
+    entries: readonly { userId: string; states: Record<string, string> }[],
+  ): ReturnType<PresenceService["batchSetState"]> {
+    const requests = entries.map((entry) => ({ channel: ROOM, ...entry }));
+    const results = await this.service.batchSetState(
+      { userId: undefined },
+      create(pb.BatchSetStateRequestSchema, { requests }),
+    );
+    await this.settle();
+    return results;
+  }
+
   async remove(userId: string, keys: string[], init = {}): ReturnType<PresenceService["removeState"]> {
     const request = create(pb.RemoveStateRequestSchema, { channel: ROOM, keys, ...init });
     const written = await this.service.removeState({ userId }, request);
