@@ -35,6 +35,7 @@ export async function play(scenario: readonly Chapter[], actor: Runner, watcher:
 
 async function carryOut(step: Step, stage: Stage): Promise<void> {
   if (step.cut) stage.proxies[step.cut].cut();
+  else if (step.close) await stage.runners[step.close].reconnect(stage.proxies[step.close].address);
   else if (step.cancel) await cancel(step.cancel, stage);
   else if (step.actor) await call("actor", step.actor, step, stage);
   else if (step.watcher) await call("watcher", step.watcher, step, stage);

@@ -38,6 +38,9 @@ const PATIENCE_MS = 20_000;
  *     {"id":3,"call":"SubscribePresence","request":{…},"stream":"a"}   → {"id":3,"answer":{}}, then
  *                                     {"stream":"a","event":{…}} …       and {"stream":"a","end":{"code":"OK"}}
  *     {"id":4,"cancel":"a"}                                            → {"id":4,"answer":{}}
+ *     {"id":5,"close":true}                                            → {"id":5,"answer":{}}, and the streams end
+ *
+ * `close` closes the channel as the library does it, with its streams open; `connect` follows.
  *
  * It ends when its standard input does.
  */
@@ -99,6 +102,12 @@ export class Runner {
   /** Forgets all streams and connects to another server. */
   async connect(address: string): Promise<void> {
     this.#streams.clear();
+    await this.tell({ connect: address });
+  }
+
+  /** Closes the channel with its streams open, and connects again. */
+  async reconnect(address: string): Promise<void> {
+    await this.tell({ close: true });
     await this.tell({ connect: address });
   }
 

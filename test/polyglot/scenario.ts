@@ -18,6 +18,7 @@ export interface Step {
   readonly reason?: string;
   readonly cancel?: string;
   readonly cut?: Role;
+  readonly close?: Role;
   readonly keep?: Readonly<Record<string, string>>;
 }
 

@@ -32,6 +32,7 @@ type command struct {
 	Request json.RawMessage `json:"request"`
 	Stream  string          `json:"stream"`
 	Cancel  string          `json:"cancel"`
+	Close   bool            `json:"close"`
 }
 
 var (
@@ -110,6 +111,9 @@ func carryOut(cmd command) (any, error) {
 		var err error
 		conn, err = grpc.NewClient(cmd.Connect, grpc.WithTransportCredentials(insecure.NewCredentials()))
 		return struct{}{}, err
+	}
+	if cmd.Close {
+		return struct{}{}, conn.Close()
 	}
 	if cmd.Cancel != "" {
 		streams[cmd.Cancel]()

@@ -67,6 +67,8 @@ def run_sync():
                     channel.close()
                 channel = grpc.insecure_channel(command["connect"])
                 stub = presence_service_pb2_grpc.PresenceServiceStub(channel)
+            elif "close" in command:
+                channel.close()
             elif "cancel" in command:
                 streams[command["cancel"]].cancel()
             else:
@@ -103,6 +105,11 @@ async def run_aio():
                     await channel.close()
                 channel = grpc.aio.insecure_channel(command["connect"])
                 stub = presence_service_pb2_grpc.PresenceServiceStub(channel)
+            elif "close" in command:
+                # The connection stays open while a call of the channel is referenced.
+                call = None
+                streams.clear()
+                await channel.close()
             elif "cancel" in command:
                 streams[command["cancel"]].cancel()
             else:

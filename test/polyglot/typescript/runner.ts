@@ -15,6 +15,7 @@ interface Command {
   readonly request?: JsonValue;
   readonly stream?: string;
   readonly cancel?: string;
+  readonly close?: boolean;
 }
 
 const open = TRANSPORTS[process.argv[2]!]!;
@@ -48,10 +49,14 @@ async function listen(name: string, messages: AsyncIterable<Message>): Promise<v
   }
 }
 
-async function carryOut({ connect, call, user, request, stream, cancel }: Command): Promise<JsonValue> {
+async function carryOut({ connect, call, user, request, stream, cancel, close }: Command): Promise<JsonValue> {
   if (connect) {
     transport?.close();
     transport = open(connect);
+  } else if (close) {
+    transport!.close();
+    // grpc-js lets streams go on after that.
+    for (const abort of streams.values()) abort.abort();
   } else if (cancel) {
     streams.get(cancel)?.abort();
   } else {

@@ -119,6 +119,15 @@ async fn main() {
             let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("not an address");
             streams.drain().for_each(|(_, stream)| stream.abort());
             connected = Some(Client::new(endpoint.connect_lazy()));
+        } else if command["close"].is_boolean() {
+            // The connection lives as long as anything of it is held: the client, or a stream.
+            connected = None;
+            for (name, stream) in streams.drain() {
+                if !stream.is_finished() {
+                    stream.abort();
+                    println!("{}", json!({ "stream": name, "end": { "code": "CANCELLED" } }));
+                }
+            }
         } else if let Some(name) = command["cancel"].as_str() {
             // A stream that is dropped is cancelled; nobody is left to tell of its end.
             streams.remove(name).expect("no such stream").abort();

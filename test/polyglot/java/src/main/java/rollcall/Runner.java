@@ -64,6 +64,8 @@ public final class Runner {
         channel.shutdownNow();
       }
       channel = ManagedChannelBuilder.forTarget(command.get("connect").getAsString()).usePlaintext().build();
+    } else if (command.has("close")) {
+      channel.shutdownNow();
     } else if (command.has("cancel")) {
       streams.get(command.get("cancel").getAsString()).cancel(null);
     } else if (command.has("stream")) {
