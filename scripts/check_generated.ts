@@ -10,13 +10,16 @@ const ROOT = fileURLToPath(new URL("..", import.meta.url));
 
 /**
  * Generates the code anew from `proto/` into a temporary folder, which is gone afterwards, and compares it with
- * `committed` (default: the repository's `gen/`). Returns the files that are not the same. Fails when `buf generate`
+ * `committed` (default: the repository's `gen/`). Returns the files that are not the same. Fails when buf
  * does.
  */
 export async function checkGenerated(committed: string = path.join(ROOT, "gen")): Promise<Difference[]> {
   const fresh = await mkdtemp(path.join(tmpdir(), "rollcall-gen-"));
   try {
-    await buf(["generate", "--output", fresh], { BUF_CACHE_DIR: path.join(fresh, "cache") });
+    const variables = { BUF_CACHE_DIR: path.join(fresh, "cache") };
+    await buf(["generate", "--output", fresh], variables);
+    const image = path.join(fresh, "gen", "descriptors.binpb");
+    await buf(["build", "--as-file-descriptor-set", "--exclude-source-info", "-o", image], variables);
     return compareTrees(path.join(fresh, "gen"), committed);
   } finally {
     await rm(fresh, { recursive: true, force: true });

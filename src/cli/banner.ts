@@ -4,6 +4,7 @@ import { SETTINGS } from "../server/settings.js";
 /** What a server says on standard output once it listens: where, whom it believes, and what to try. */
 export function banner(server: RollcallServer): string {
   const { address, metricsAddress } = server;
+  const standard = server.settings.reflection === "on" ? "health, reflection" : "health";
   const lines = [
     `Rollcall is listening on ${address}${server.settings.tlsCert === undefined ? "" : ", with TLS"}`,
     "",
@@ -11,7 +12,7 @@ export function banner(server: RollcallServer): string {
     "",
     ...whatToTry(server),
     "",
-    `  Health, reflection: the same port.${metricsAddress ? `  Metrics: http://${metricsAddress}/metrics` : ""}`,
+    `  On the same port, without a token: ${standard}.${metricsAddress ? `  Metrics: http://${metricsAddress}/metrics` : ""}`,
     "  Stop it with Ctrl-C.",
     "",
   ];
@@ -27,7 +28,7 @@ function whomItBelieves({ settings, authenticates }: RollcallServer): string[] {
   }
   if (authenticates) {
     const by = settings.identityFromCert ? "a token or a client certificate" : "a token";
-    return [`  Callers show who they are by ${by}. Health and reflection are open to all.`];
+    return [`  Callers show who they are by ${by}.`];
   }
   return [
     "  Callers are trusted: whoever reaches this address is who its requests say.",

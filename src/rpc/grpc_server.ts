@@ -1,5 +1,7 @@
 import { Server } from "@grpc/grpc-js";
 import { Health as HealthDesc } from "../../gen/grpc/health/v1/health_pb.js";
+import { ServerReflection as ReflectionV1Desc } from "../../gen/grpc/reflection/v1/reflection_pb.js";
+import { ServerReflection as ReflectionV1AlphaDesc } from "../../gen/grpc/reflection/v1alpha/reflection_pb.js";
 import { PresenceService as PresenceServiceDesc } from "../../gen/presence/v1/presence_service_pb.js";
 import type { Heartbeats } from "../fanout/heartbeats.js";
 import type { Authenticate } from "../service/caller.js";
@@ -10,7 +12,7 @@ import { CompressedRequests } from "./compressed_requests.js";
 import { Connections, type ListenAddress, type TlsOptions } from "./connections.js";
 import { type HandlersOptions, presenceHandlers } from "./handlers.js";
 import { Health } from "./health.js";
-import { addReflection } from "./reflection.js";
+import { Reflection } from "./reflection.js";
 import { bytesServiceDefinition } from "./service_definition.js";
 import { smallRequests } from "./small_requests.js";
 import type { TlsMaterial } from "./tls.js";
@@ -55,6 +57,8 @@ export interface GrpcServerOptions {
   readonly maxUnreadBytes: number;
   /** Parts of the transport that `probeTransport` did not find; what depends on them is off. */
   readonly missing: ReadonlySet<Internal>;
+  /** Whether reflection is served. Default true. */
+  readonly reflection: boolean;
   readonly onError: HandlersOptions["onError"];
   readonly onCall: HandlersOptions["onCall"];
 }
@@ -62,10 +66,17 @@ export interface GrpcServerOptions {
 /** What the metrics call a request that was ended before it was whole: no ErrorReason, for nobody has read it. */
 const UNFINISHED = "UNFINISHED";
 
+/** Many tools still ask for v1alpha. */
+const REFLECTION = [ReflectionV1Desc, ReflectionV1AlphaDesc];
+
+/** The services that need no token. */
+const STANDARD_SERVICES = [HealthDesc, ...REFLECTION];
+
 /** PresenceService, health and reflection on one port. */
 export class GrpcServer {
   readonly #server: Server;
   readonly #health: Health;
+  readonly #reflection: Reflection | undefined;
   readonly #connections: Connections;
   readonly #cancelled: CancelledStreams;
   readonly #unfinished: UnfinishedRequests;
@@ -88,7 +99,11 @@ export class GrpcServer {
     this.#health = new Health(["", PresenceServiceDesc.typeName], this.#unread);
     const compressed = new CompressedRequests();
     this.#server = new Server({
-      interceptors: [smallRequests([HealthDesc.typeName]), this.#unfinished.interceptor, compressed.interceptor],
+      interceptors: [
+        smallRequests(STANDARD_SERVICES.map(({ typeName }) => typeName)),
+        this.#unfinished.interceptor,
+        compressed.interceptor,
+      ],
       "grpc.max_concurrent_streams": options.maxStreamsPerConnection,
       "grpc.keepalive_time_ms": options.keepaliveMs,
       "grpc.keepalive_timeout_ms": options.keepaliveTimeoutMs,
@@ -114,7 +129,11 @@ export class GrpcServer {
       }),
     );
     this.#server.addService(bytesServiceDefinition(HealthDesc), this.#health.handlers());
-    addReflection(this.#server);
+    if (options.reflection) {
+      this.#reflection = new Reflection([PresenceServiceDesc, ...STANDARD_SERVICES].map(({ typeName }) => typeName));
+      const handlers = this.#reflection.handlers();
+      for (const service of REFLECTION) this.#server.addService(bytesServiceDefinition(service), handlers);
+    }
   }
 
   /** How many connections are open. */
@@ -157,6 +176,7 @@ export class GrpcServer {
     this.#cancelled.drain();
     this.options.service.drain();
     this.#health.close();
+    this.#reflection?.close();
     // What it says itself is not to be relied on: from Node 24 on it takes a session that is closing for one that is closed.
     this.#server.tryShutdown(() => {});
     const answered = this.#connections.emptied().then(() => true);

@@ -1,35 +1,117 @@
-import { type DescFile, toBinary } from "@bufbuild/protobuf";
-import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
-import type { Server } from "@grpc/grpc-js";
-import { ReflectionService } from "@grpc/reflection";
-import { file_google_rpc_error_details } from "../../gen/google/rpc/error_details_pb.js";
-import { file_google_rpc_status } from "../../gen/google/rpc/status_pb.js";
-import { file_presence_v1_error_reason } from "../../gen/presence/v1/error_reason_pb.js";
-import { file_presence_v1_presence_service } from "../../gen/presence/v1/presence_service_pb.js";
+import { readFileSync } from "node:fs";
+import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import {
+  type handleBidiStreamingCall,
+  type ServerDuplexStream,
+  status,
+  type UntypedServiceImplementation,
+} from "@grpc/grpc-js";
+import {
+  type ServerReflectionRequest,
+  ServerReflectionRequestSchema,
+  ServerReflectionResponseSchema,
+} from "../../gen/grpc/reflection/v1/reflection_pb.js";
+import { DescriptorIndex } from "./descriptor_index.js";
+import { OpenStreams } from "./open_streams.js";
+import { ReflectionStream } from "./reflection_stream.js";
+import { decodeSmall } from "./small_requests.js";
+import { serviceError } from "./status.js";
 
-/** What tools may ask for: the service, and the types that its error details are made of. */
-const ROOTS = [
-  file_presence_v1_presence_service,
-  file_presence_v1_error_reason,
-  file_google_rpc_status,
-  file_google_rpc_error_details,
-];
+/** What `buf build` makes of `proto/` and `third_party/`; `npm run build` copies it. */
+const IMAGE = new URL("../../gen/descriptors.binpb", import.meta.url);
 
-/** Adds `grpc.reflection.v1` and `v1alpha`, so that tools need no proto files. */
-export function addReflection(server: Server): void {
-  const files = new Map<string, DescFile>();
-  for (const root of ROOTS) collect(root, files);
-  const fileDescriptorProtos = [...files.values()].map(({ proto }) =>
-    Buffer.from(toBinary(FileDescriptorProtoSchema, proto)),
-  );
-  type Definitions = ConstructorParameters<typeof ReflectionService>[0];
-  // The library reads nothing of a package definition but these; what else its type wants describes one message.
-  const definitions = { contract: { fileDescriptorProtos } } as unknown as Definitions;
-  new ReflectionService(definitions).addToServer(server);
+/** A tool needs one stream. */
+const STREAMS = { method: "ServerReflectionInfo", perConnection: 10, inAll: 200 };
+
+type Call = ServerDuplexStream<Buffer, Buffer>;
+type MessageResponse = NonNullable<MessageInitShape<typeof ServerReflectionResponseSchema>["messageResponse"]>;
+
+/**
+ * `grpc.reflection.v1.ServerReflection`, and v1alpha, which is the same on the wire: answers from the descriptors as they
+ * were compiled, options and extensions included.
+ */
+export class Reflection {
+  readonly #index = new DescriptorIndex(readFileSync(IMAGE));
+  /** By file: the part of a response that holds its descriptors. All streams share these bytes. */
+  readonly #descriptors = new Map<string, Uint8Array>();
+  readonly #streams = new OpenStreams(STREAMS);
+  readonly #open = new Set<Call>();
+
+  /** `services`: the names that `list_services` answers. */
+  constructor(private readonly services: readonly string[]) {}
+
+  /** The handlers for grpc-js. */
+  handlers(): UntypedServiceImplementation {
+    return { serverReflectionInfo: this.#info };
+  }
+
+  /** Ends the open streams with UNAVAILABLE. */
+  close(): void {
+    const error = serviceError(status.UNAVAILABLE, "the server is shutting down");
+    for (const call of this.#open) call.emit("error", error);
+  }
+
+  readonly #info: handleBidiStreamingCall<Buffer, Buffer> = (call) => {
+    const stream = new ReflectionStream(call, (request) => this.#respond(request));
+    if (!this.#streams.admit(call)) return;
+    this.#open.add(call);
+    call.once("cancelled", () => this.#open.delete(call));
+    stream.start();
+  };
+
+  /** The response in two parts, which a decoder merges: what is of this request, and what many requests share. */
+  #respond(bytes: Buffer): readonly Uint8Array[] {
+    const { message: request, error } = decodeSmall(ServerReflectionRequestSchema, bytes);
+    if (error) throw error;
+    const head = encode({ validHost: request.host, originalRequest: request });
+    return [head, this.#answer(request)];
+  }
+
+  #answer({ messageRequest }: ServerReflectionRequest): Uint8Array {
+    const index = this.#index;
+    switch (messageRequest.case) {
+      case "fileByFilename":
+        return this.#file(messageRequest.value, "file");
+      case "fileContainingSymbol":
+        return this.#file(index.fileOfSymbol(messageRequest.value), "symbol");
+      case "fileContainingExtension": {
+        const { containingType, extensionNumber } = messageRequest.value;
+        return this.#file(index.fileOfExtension(containingType, extensionNumber), "extension");
+      }
+      case "allExtensionNumbersOfType": {
+        const baseTypeName = messageRequest.value;
+        if (index.fileOfSymbol(baseTypeName) === undefined) return refusal(status.NOT_FOUND, "type not found");
+        const extensionNumber = index.extensionNumbersOf(baseTypeName);
+        return answer({ case: "allExtensionNumbersResponse", value: { baseTypeName, extensionNumber } });
+      }
+      case "listServices": {
+        const service = this.services.map((name) => ({ name }));
+        return answer({ case: "listServicesResponse", value: { service } });
+      }
+      default:
+        return refusal(status.INVALID_ARGUMENT, "message_request: required");
+    }
+  }
+
+  #file(name: string | undefined, what: string): Uint8Array {
+    const known = name === undefined ? undefined : this.#descriptors.get(name);
+    if (known) return known;
+    const fileDescriptorProto = name === undefined ? [] : this.#index.descriptorsOf(name);
+    if (name === undefined || fileDescriptorProto.length === 0) return refusal(status.NOT_FOUND, `${what} not found`);
+    const encoded = answer({ case: "fileDescriptorResponse", value: { fileDescriptorProto } });
+    this.#descriptors.set(name, encoded);
+    return encoded;
+  }
 }
 
-function collect(file: DescFile, into: Map<string, DescFile>): void {
-  if (into.has(file.name)) return;
-  into.set(file.name, file);
-  for (const dependency of file.dependencies) collect(dependency, into);
+function refusal(errorCode: status, errorMessage: string): Uint8Array {
+  return answer({ case: "errorResponse", value: { errorCode, errorMessage } });
+}
+
+function answer(messageResponse: MessageResponse): Uint8Array {
+  return encode({ messageResponse });
+}
+
+function encode(init: MessageInitShape<typeof ServerReflectionResponseSchema>): Uint8Array {
+  return toBinary(ServerReflectionResponseSchema, create(ServerReflectionResponseSchema, init));
 }

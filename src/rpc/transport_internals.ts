@@ -1,6 +1,6 @@
 import type { ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
-import type { ServerUnaryCall, ServerWritableStream } from "@grpc/grpc-js";
+import type { ServerDuplexStream, ServerUnaryCall, ServerWritableStream } from "@grpc/grpc-js";
 
 /** A call as handlers get it. */
 export type AnyCall = ServerUnaryCall<Buffer, Buffer> | ServerWritableStream<Buffer, Buffer>;
@@ -20,6 +20,8 @@ export const PRIVATE_FIELDS = {
   incomingEncoding: "incomingEncoding",
   /** grpc-js, of the innermost call: decompresses a message. */
   decompressMessage: "decompressMessage",
+  /** grpc-js, of the innermost call: the maximum size of a decompressed message. */
+  maxReceiveMessageSize: "maxReceiveMessageSize",
   /** grpc-js, of the innermost call: what splits its request into messages. */
   decoder: "decoder",
   /** grpc-js, of that decoder: the maximum size of a message. */
@@ -40,7 +42,7 @@ export interface SocketHandle {
 }
 
 /** The HTTP/2 stream of a handler's call; undefined where the fields have other names. */
-export function http2StreamOf(call: AnyCall): ServerHttp2Stream | undefined {
+export function http2StreamOf(call: AnyCall | ServerDuplexStream<Buffer, Buffer>): ServerHttp2Stream | undefined {
   return http2StreamBelow(fieldOf(call, "call") as object | undefined);
 }
 
@@ -69,17 +71,13 @@ export function scheduleDecompression(
   return true;
 }
 
-/** Leaves decompressing the requests of an intercepted call to its handler; no effect where the field has another name. */
-export function keepCompressed(intercepted: object): void {
-  const call = innermost(intercepted) as Record<string, unknown>;
-  const encoding = fieldOf(call, "incomingEncoding");
-  if (encoding === "gzip" || encoding === "deflate") call[PRIVATE_FIELDS.incomingEncoding] = "identity";
-}
-
-/** Sets the maximum size of the requests of an intercepted call, in bytes. False: the fields have other names. */
+/** Sets the maximum size of a request of an intercepted call, in bytes, also decompressed. False: the fields have other names. */
 export function limitRequests(intercepted: object, maxBytes: number): boolean {
-  const decoder = fieldOf(innermost(intercepted), "decoder") as Record<string, unknown> | undefined;
-  if (!decoder || typeof fieldOf(decoder, "maxReadMessageLength") !== "number") return false;
+  const call = innermost(intercepted) as Record<string, unknown>;
+  const decoder = fieldOf(call, "decoder") as Record<string, unknown> | undefined;
+  if (typeof fieldOf(call, "maxReceiveMessageSize") !== "number" || !decoder) return false;
+  if (typeof fieldOf(decoder, "maxReadMessageLength") !== "number") return false;
+  call[PRIVATE_FIELDS.maxReceiveMessageSize] = maxBytes;
   decoder[PRIVATE_FIELDS.maxReadMessageLength] = maxBytes;
   return true;
 }

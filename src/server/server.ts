@@ -160,6 +160,7 @@ export async function startServer(
     maxUnfinishedBytes: settings.maxUnfinishedBytes,
     laggingTimeoutMs: settings.laggingTimeout,
     maxUnreadBytes: settings.maxUnreadBytes,
+    reflection: settings.reflection === "on",
     missing,
     onError: (error, method) => log.error({ err: error, method }, "call failed inside"),
     onCall: settings.metrics || log.isLevelEnabled("debug") ? onCall : undefined,

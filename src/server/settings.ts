@@ -13,6 +13,7 @@ export interface ServerSettings extends SecuritySettings, CallRateSettings {
   readonly listen: ListenAddress;
   readonly trustCallers: boolean;
   readonly metrics: ListenAddress | undefined;
+  readonly reflection: "on" | "off";
   readonly logLevel: "trace" | "debug" | "info" | "warn" | "error" | "silent";
   readonly presenceTimeout: number;
   readonly leaveOnCancel: boolean;
@@ -69,6 +70,13 @@ export const SETTINGS: Readonly<Record<keyof ServerSettings, Setting>> = {
   },
   ...SECURITY_SETTINGS,
   metrics: { flag: "metrics", kind: "address", default: undefined, help: "where to serve Prometheus metrics (off)" },
+  reflection: {
+    flag: "reflection",
+    kind: "choice",
+    choices: ["on", "off"],
+    default: "on",
+    help: "whether tools can read the contract from the server",
+  },
   logLevel: {
     flag: "log-level",
     kind: "choice",

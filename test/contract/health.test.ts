@@ -9,7 +9,7 @@ import {
 } from "../../gen/grpc/health/v1/health_pb.js";
 import type { RollcallServer } from "../../src/server/server.js";
 import { within } from "../support/deferred.js";
-import { framed, type Http2Call, Http2Calls } from "../support/http2_calls.js";
+import { type Http2Call, Http2Calls } from "../support/http2_calls.js";
 import { startTestServer } from "../support/server.js";
 import { ServerUnderTest } from "../support/server_under_test.js";
 import { SECRET } from "../support/tokens.js";
@@ -95,8 +95,8 @@ describe("grpc.health.v1.Health, without a token", () => {
   it("refuses what is no request, or is not compressed as it says", async () => {
     assert.equal((await client.call(CHECK, Buffer.from([0xff])).status).code, status.INVALID_ARGUMENT);
     const broken = client.begin(CHECK, { "grpc-encoding": "gzip" });
-    broken.stream.end(framed(Buffer.from([0x1f, 0x8b, 8, 0])));
-    assert.equal((await broken.status).code, status.INVALID_ARGUMENT);
+    broken.stream.end(Buffer.from([1, 0, 0, 0, 1, 0x1f]));
+    assert.equal((await broken.status).code, status.INTERNAL);
   });
 
   it("refuses a connection's 51st watch, and no other connection's", async () => {
@@ -131,9 +131,9 @@ describe("grpc.health.v1.Health keeps nothing for callers", function () {
 
   /**
    * Watches each name, 20 at a time, and cancels after the first answer; resolves to the bytes that the server holds more
-   * afterwards. Node ends a connection after 1000 resets, so each has fewer.
+   * afterwards, if they are not fewer than `most`. Node ends a connection after 1000 resets, so each has fewer.
    */
-  async function watchAndCancel(names: readonly string[], gzip: boolean): Promise<number> {
+  async function watchAndCancel(names: readonly string[], gzip: boolean, most: number): Promise<number> {
     const before = await server.memory();
     const watch = async (name: string): Promise<void> => {
       const call = client.call(WATCH, request(name), { gzip });
@@ -147,20 +147,20 @@ describe("grpc.health.v1.Health keeps nothing for callers", function () {
       }
       await Promise.all(names.slice(i, i + 20).map(watch));
     }
-    return (await server.memory()) - before;
+    return server.memoryBeyond(before, most);
   }
 
   it("of 60 compressed names of 1 MB", async () => {
-    await watchAndCancel(["warm up"], true);
+    await watchAndCancel(["warm up"], true, MIB);
     const names = Array.from({ length: 60 }, (_, i) => `${i}`.padEnd(1_000_000, "x"));
-    const kept = await watchAndCancel(names, true);
+    const kept = await watchAndCancel(names, true, 8 * MIB);
     assert.ok(kept < 8 * MIB, `${(kept / MIB).toFixed(1)} MiB`);
   });
 
   it("of 9,000 names of 900 bytes", async () => {
-    await watchAndCancel(["warm up"], false);
-    const names = Array.from({ length: 9000 }, (_, i) => `${i}`.padEnd(900, "x"));
-    const kept = await watchAndCancel(names, false);
+    const names = Array.from({ length: 11_000 }, (_, i) => `${i}`.padEnd(900, "x"));
+    await watchAndCancel(names.splice(0, 2000), false, 4 * MIB);
+    const kept = await watchAndCancel(names, false, 4 * MIB);
     assert.ok(kept < 4 * MIB, `${(kept / MIB).toFixed(1)} MiB`);
   });
 
@@ -181,7 +181,7 @@ describe("grpc.health.v1.Health keeps nothing for callers", function () {
     );
     assert.equal(outcomes.filter((outcome) => outcome === "open").length, 250);
     assert.equal(outcomes.filter((outcome) => outcome === status.RESOURCE_EXHAUSTED).length, 1750);
-    const held = (await server.memory()) - before;
+    const held = await server.memoryBeyond(before, 8 * MIB);
     assert.ok(held < 8 * MIB, `${(held / MIB).toFixed(1)} MiB`);
     for (const one of clients) one.close();
   });

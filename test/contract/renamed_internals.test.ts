@@ -22,6 +22,7 @@ const MISSING = {
   stream: ["intercepted stream", "call stream"],
   incomingEncoding: ["decompression"],
   decompressMessage: ["decompression"],
+  maxReceiveMessageSize: ["request limit"],
   decoder: ["request limit"],
   maxReadMessageLength: ["request limit"],
   handle: ["socket handle"],

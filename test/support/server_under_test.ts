@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import type { ServerSettings } from "../../src/server/settings.js";
 import { endChild } from "./child.js";
+import { PATIENCE_MS } from "./deferred.js";
 import { gauge } from "./gauge.js";
 
 /** A real server in a process of its own, whose memory and metrics can be asked for. */
@@ -43,6 +44,18 @@ export class ServerUnderTest {
     this.child.send("memory");
     const [{ bytes }] = await once(this.child, "message");
     return bytes;
+  }
+
+  /**
+   * Bytes in use beyond `before`, weighed again and again until they are fewer than `most` or PATIENCE_MS have passed: what is
+   * on its way when it is first weighed does not count.
+   */
+  async memoryBeyond(before: number, most: number): Promise<number> {
+    const until = performance.now() + PATIENCE_MS;
+    for (;;) {
+      const beyond = (await this.memory()) - before;
+      if (beyond < most || performance.now() > until) return beyond;
+    }
   }
 
   /** How many readers are in a state, by the metrics. */

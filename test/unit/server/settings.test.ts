@@ -41,6 +41,7 @@ describe("server: settings", () => {
       tlsClientCa: undefined,
       identityFromCert: false,
       metrics: undefined,
+      reflection: "on",
       logLevel: "info",
       presenceTimeout: 30_000,
       leaveOnCancel: true,
