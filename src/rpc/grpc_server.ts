@@ -99,11 +99,7 @@ export class GrpcServer {
     this.#health = new Health(["", PresenceServiceDesc.typeName], this.#unread);
     const compressed = new CompressedRequests();
     this.#server = new Server({
-      interceptors: [
-        smallRequests(STANDARD_SERVICES.map(({ typeName }) => typeName)),
-        this.#unfinished.interceptor,
-        compressed.interceptor,
-      ],
+      interceptors: [smallRequests(STANDARD_SERVICES), this.#unfinished.interceptor, compressed.interceptor],
       "grpc.max_concurrent_streams": options.maxStreamsPerConnection,
       "grpc.keepalive_time_ms": options.keepaliveMs,
       "grpc.keepalive_timeout_ms": options.keepaliveTimeoutMs,

@@ -1,4 +1,4 @@
-import { type DescMessage, fromBinary, type MessageShape } from "@bufbuild/protobuf";
+import { type DescMessage, type DescService, fromBinary, type MessageShape } from "@bufbuild/protobuf";
 import { type ServerInterceptingCall, type ServerInterceptor, type ServiceError, status } from "@grpc/grpc-js";
 import { serviceError, tooLarge } from "./status.js";
 import { limitRequests } from "./transport_internals.js";
@@ -7,10 +7,10 @@ import { limitRequests } from "./transport_internals.js";
 const MAX_BYTES = 1024;
 
 /** Bounds the requests of these services before grpc-js buffers or decompresses them; its own limit is for all services. */
-export function smallRequests(services: readonly string[]): ServerInterceptor {
-  const prefixes = services.map((name) => `/${name}/`);
+export function smallRequests(services: readonly DescService[]): ServerInterceptor {
+  const paths = new Set(services.flatMap(({ typeName, methods }) => methods.map(({ name }) => `/${typeName}/${name}`)));
   return ({ path }, call) => {
-    if (prefixes.some((prefix) => path.startsWith(prefix))) limitRequests(call, MAX_BYTES);
+    if (paths.has(path)) limitRequests(call, MAX_BYTES);
     return call as ServerInterceptingCall;
   };
 }

@@ -12,6 +12,7 @@ import {
   ServerReflectionResponseSchema,
 } from "../../gen/grpc/reflection/v1/reflection_pb.js";
 import { buf } from "../../scripts/check_generated.js";
+import { PRIVATE_FIELDS } from "../../src/rpc/transport_internals.js";
 import type { RollcallServer } from "../../src/server/server.js";
 import { nextEvent } from "../support/deferred.js";
 import { framed, type Http2Call, Http2Calls } from "../support/http2_calls.js";
@@ -224,6 +225,26 @@ describe("gRPC reflection, without a token", () => {
     const closed = server.close();
     assert.deepEqual(await call.status, { code: status.UNAVAILABLE, message: "the server is shutting down" });
     await closed;
+  });
+});
+
+describe("gRPC reflection, in a release of grpc-js whose private fields have other names", () => {
+  it("answers all the same", async () => {
+    const { call: name } = PRIVATE_FIELDS;
+    PRIVATE_FIELDS.call = "renamed";
+    const server = await startTestServer();
+    const client = new Http2Calls(server.address);
+    const call = client.begin(V1);
+    for (const value of ["presence/v1/presence_service.proto", "no.proto"]) {
+      call.stream.write(framed(request({ case: "fileByFilename", value })));
+    }
+    call.stream.end();
+    assert.equal((await nextResponse(call)).messageResponse.case, "fileDescriptorResponse");
+    assert.equal((await nextResponse(call)).messageResponse.case, "errorResponse");
+    assert.equal((await call.status).code, status.OK);
+    PRIVATE_FIELDS.call = name;
+    client.close();
+    await server.close();
   });
 });
 

@@ -1,5 +1,5 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { mkdirSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { createInterface } from "node:readline";
 import { promisify } from "node:util";
@@ -15,6 +15,10 @@ const MODULES = [
   "github.com/bojand/ghz/cmd/ghz@v0.121.0",
 ];
 
+/** Built from a module of its own: `go install` asks the proxy for the list of its versions, which it refuses. */
+const EVANS = "github.com/ktr0731/evans";
+const EVANS_MODULE = `module evans\n\ngo 1.24\n\nrequire ${EVANS} v0.10.11\n`;
+
 /** How long the tools may take to build, in ms: the first time packages are fetched. */
 const BUILD_MS = 15 * 60_000;
 
@@ -22,6 +26,7 @@ const BUILD_MS = 15 * 60_000;
 const USE_MS = 30_000;
 
 const SERVICE = "presence.v1.PresenceService";
+const SERVICES = [SERVICE, "grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection"];
 const ROOM = { type: "CHANNEL_TYPE_MESSAGE", name: "chat_room" };
 
 /** What a tool said, and whether it was content. */
@@ -31,14 +36,16 @@ interface Said {
 }
 
 /**
- * Builds grpcurl, ghz and grpc_health_probe into `cache` and uses each against a real server. Prints a line per tool.
+ * Builds grpcurl, evans, ghz and grpc_health_probe into `cache` and uses each against a real server. Prints a line per tool.
  * Resolves with whether all of it went well; skips, with the reason, where Go is missing.
  */
 export async function useTools(cache: string): Promise<boolean> {
   try {
     await run("go", ["version"]);
   } catch {
-    console.log("skipped  grpcurl, ghz, grpc_health_probe: `go version` does not work here; install Go 1.24 or newer");
+    console.log(
+      "skipped  grpcurl, evans, ghz, grpc_health_probe: `go version` does not work; install Go 1.24 or newer",
+    );
     return true;
   }
   mkdirSync(cache, { recursive: true });
@@ -46,6 +53,7 @@ export async function useTools(cache: string): Promise<boolean> {
     for (const module of MODULES) {
       await run("go", ["install", module], { env: { ...process.env, GOBIN: cache }, timeout: BUILD_MS, cwd: cache });
     }
+    await buildEvans(cache);
   } catch (error) {
     console.log(`FAILED   the tools do not build: ${(error as Error).message}`);
     return false;
@@ -65,6 +73,7 @@ export async function useTools(cache: string): Promise<boolean> {
   const probe = (...args: string[]) => use("grpc-health-probe", `-addr=${address}`, "-connect-timeout=2s", ...args);
   try {
     await check("grpcurl", () => useGrpcurl((...args) => use("grpcurl", "-plaintext", ...args), address));
+    await check("evans", () => useEvans((...args) => use("evans", "-r", ...evansTarget(address), "cli", ...args)));
     await check("ghz", async () => {
       const data = JSON.stringify({ channel: ROOM, userId: "anna", states: { Mode: "Happy" } });
       const args = ["--insecure", "--call", `${SERVICE}/SetState`, "-d", data, "-n", "300", "-c", "10"];
@@ -92,9 +101,20 @@ async function useGrpcurl(grpcurl: (...args: string[]) => Promise<Said>, address
     grpcurl(...options, "-d", JSON.stringify({ channel: ROOM, ...data }), address, `${SERVICE}/${method}`);
 
   const list = await grpcurl(address, "list");
-  expect(list.text.split("\n").includes(SERVICE), "list to name the service", list.text);
+  expect(
+    SERVICES.every((service) => list.text.includes(service)),
+    "list to name all services",
+    list.text,
+  );
   const described = await grpcurl(address, "describe", `${SERVICE}.SetState`);
   expect(described.text.includes("SetStateRequest"), "describe to tell of SetState", described.text);
+
+  const message = await grpcurl(address, "describe", "presence.v1.SetStateRequest");
+  expect(message.text.includes("(.buf.validate.field)"), "describe to show the constraints", message.text);
+  const extension = await grpcurl(address, "describe", "buf.validate.field");
+  expect(extension.text.includes("FieldRules field = 1159"), "describe to find an extension", extension.text);
+  const health = await grpcurl(address, "grpc.health.v1.Health/Check");
+  expect(health.good && health.text.includes("SERVING"), "Check by reflection to be SERVING", health.text);
 
   const set = await call("SetState", { userId: "tony", states: { Mic: "True" } });
   expect(set.good && JSON.parse(set.text).state.states.Mic === "True", "SetState to answer in JSON", set.text);
@@ -111,6 +131,30 @@ async function useGrpcurl(grpcurl: (...args: string[]) => Promise<Said>, address
     "SUBSCRIBED and SNAPSHOT",
     stream.text,
   );
+}
+
+async function buildEvans(cache: string): Promise<void> {
+  const folder = path.join(cache, "evans_module");
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(path.join(folder, "go.mod"), EVANS_MODULE);
+  const args = ["build", "-mod=mod", "-o", path.join(cache, "evans"), EVANS];
+  await run("go", args, { timeout: BUILD_MS, cwd: folder });
+}
+
+function evansTarget(address: string): string[] {
+  const at = address.lastIndexOf(":");
+  return ["--host", address.slice(0, at), "--port", address.slice(at + 1)];
+}
+
+async function useEvans(evans: (...args: string[]) => Promise<Said>): Promise<void> {
+  const list = await evans("list");
+  expect(
+    SERVICES.every((service) => list.text.includes(service)),
+    "list to name all services",
+    list.text,
+  );
+  const message = await evans("desc", "presence.v1.SetStateRequest");
+  expect(message.text.includes("(.buf.validate.field)"), "desc to show the constraints", message.text);
 }
 
 /** Starts the server as a user does, at a port that the system chooses. */
