@@ -154,11 +154,33 @@ export interface Engine {
   /** Where a session is, while it is attached, detached, or a lease that lives. */
   findSession(sessionId: string): MaybePromise<SessionPlace | undefined>;
 
+  /** What an app takes. O(1). An engine that several servers share may answer with what was true a moment ago. */
+  usage(app: string): MaybePromise<AppUsage>;
+
+  /** What each app with channels takes, by its name, for the metrics. */
+  usages(): ReadonlyMap<string, AppUsage>;
+
   /** How much is kept, for the metrics. */
   stats(): EngineStats;
 
   /** Gives everything back; no call may follow. */
   close(): MaybePromise<void>;
+}
+
+/** What the channels of an app take. */
+export interface AppUsage {
+  /** Channels that use memory, empty ones that may still be resumed among them. */
+  readonly channels: number;
+  /** Users of whom anything is known, counted once per channel. */
+  readonly members: number;
+  /** Pending states, one for each user and channel. */
+  readonly pending: number;
+  /** Sessions that are streams, attached or detached. */
+  readonly streams: number;
+  /** Approximate memory of channels, members, states and logs. */
+  readonly bytes: number;
+  /** The part of `bytes` that is logs. */
+  readonly logBytes: number;
 }
 
 /** How much an engine keeps. */

@@ -8,6 +8,7 @@ import type { Clock } from "../time/clock.js";
 import { Deadlines } from "../time/deadlines.js";
 import { DeltaLog, type LogLimits } from "./delta_log.js";
 import {
+  type AppUsage,
   type ChannelSnapshot,
   type ChannelSummary,
   type Commit,
@@ -24,6 +25,7 @@ import {
   type UserPlace,
 } from "./engine.js";
 import { Roster } from "./roster.js";
+import { type LogsGiveWay, type Usage, Usages } from "./usage.js";
 
 /** Settings of the memory engine. */
 export interface MemoryEngineOptions {
@@ -34,7 +36,15 @@ export interface MemoryEngineOptions {
   readonly resumeTtlMs: number;
   /** How much of a channel's history is kept. */
   readonly log: LogLimits;
+  /**
+   * Whether logs have to give way, so that a channel drops the oldest changes of its log with each commit until it is
+   * false or the log is empty: `app` is the usage of the channel's app, `logBytes` the memory of all logs. Default:
+   * never.
+   */
+  readonly logsGiveWay?: LogsGiveWay;
 }
+
+const NO_USAGE: AppUsage = { channels: 0, members: 0, pending: 0, streams: 0, bytes: 0, logBytes: 0 };
 
 interface Channel {
   readonly id: ChannelId;
@@ -47,6 +57,8 @@ interface Channel {
   readonly roster: Roster<Entry>;
   readonly log: DeltaLog;
   readonly watchers: Set<(deltas: readonly Delta[]) => void>;
+  /** That of its app. */
+  readonly usage: Usage;
 }
 
 /** What is known of one user in one channel. */
@@ -75,10 +87,12 @@ export class MemoryEngine implements Engine {
   readonly #emptied: Deadlines<ChannelKey>;
   /** The channel that was asked for last, and by which id. */
   #recent: { readonly id: ChannelId; readonly channel: Channel } | undefined;
+  readonly #usages: Usages;
   #present = 0;
   #lastUserVersion = 0;
 
   constructor(private readonly options: MemoryEngineOptions) {
+    this.#usages = new Usages(options.logsGiveWay);
     this.#emptied = new Deadlines(options.clock, (key) => this.#forget(key));
   }
 
@@ -114,7 +128,7 @@ export class MemoryEngine implements Engine {
     channel.head = head;
     this.#store(channel, entry, read.member, member);
     if (deltas.length > 0) {
-      for (const delta of deltas) channel.log.append(delta);
+      this.#usages.log(channel.usage, channel.log, deltas);
       for (const onDeltas of channel.watchers) onDeltas(deltas);
       for (const onDeltas of this.#watchersOfAll) onDeltas(channel.id, channel.epoch, deltas);
     }
@@ -185,6 +199,19 @@ export class MemoryEngine implements Engine {
     return this.#sessions.get(sessionId);
   }
 
+  usage(app: string): AppUsage {
+    return this.#usages.apps.get(app) ?? NO_USAGE;
+  }
+
+  usages(): ReadonlyMap<string, AppUsage> {
+    return this.#usages.apps;
+  }
+
+  /** Approximate memory of everything that is kept, in bytes. */
+  get bytes(): number {
+    return this.#usages.bytes;
+  }
+
   stats(): EngineStats {
     const { size: channels } = this.#channels;
     return { channels, present: this.#present, sessions: this.#sessions.size, users: this.#users.size };
@@ -197,6 +224,7 @@ export class MemoryEngine implements Engine {
     this.#users.clear();
     this.#sessions.clear();
     this.#watchersOfAll.clear();
+    this.#usages.clear();
     this.#present = 0;
   }
 
@@ -246,6 +274,7 @@ export class MemoryEngine implements Engine {
       roster: new Roster(),
       log: new DeltaLog(this.options.log),
       watchers: new Set(),
+      usage: this.#usages.open(appOf(id)),
     };
     this.#channels.set(key, channel);
     return channel;
@@ -253,6 +282,7 @@ export class MemoryEngine implements Engine {
 
   #store(channel: Channel, entry: Entry | undefined, before: Member, after: Member): void {
     if (before.sessions !== after.sessions) this.#indexSessions(channel, before, after);
+    this.#usages.change(channel.usage, before, after);
     this.#indexUser(channel, before, after);
 
     const was = before.presence?.joinRevision;
@@ -309,6 +339,8 @@ export class MemoryEngine implements Engine {
   }
 
   #forget(key: ChannelKey): void {
+    const channel = this.#channels.get(key);
+    if (channel) this.#usages.close(appOf(channel.id), channel.usage, channel.log);
     this.#channels.delete(key);
     this.#recent = undefined;
   }

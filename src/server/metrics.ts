@@ -1,12 +1,14 @@
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
-import type { Engine } from "../engine/engine.js";
+import type { AppUsage, Engine } from "../engine/engine.js";
 import type { Feed } from "../fanout/feed.js";
 import type { Hub } from "../fanout/hub.js";
 import type { ListenAddress } from "../rpc/connections.js";
 import type { GrpcServer } from "../rpc/grpc_server.js";
+import { QUOTAS } from "../service/admission.js";
 import type { LogWriter } from "./log_writer.js";
+import type { MemoryLimit } from "./memory_limit.js";
 
 /** What the metrics read. */
 export interface MetricsSources {
@@ -15,6 +17,15 @@ export interface MetricsSources {
   readonly feed: Feed;
   readonly grpc: GrpcServer;
   readonly logWriter: LogWriter;
+  readonly memory: Pick<MemoryLimit, "usedBytes" | "limitBytes">;
+  /** Whether to show what each app takes: where quotas are set. */
+  readonly perApp: boolean;
+}
+
+function sum(usages: Iterable<AppUsage>, what: "bytes" | "pending"): number {
+  let total = 0;
+  for (const usage of usages) total += usage[what];
+  return total;
 }
 
 /** The server's metrics. What can be read off when asked costs nothing in between. */
@@ -50,7 +61,7 @@ export class Metrics {
         },
       });
     };
-    const { engine, hub, feed, grpc, logWriter } = sources;
+    const { engine, hub, feed, grpc, memory, perApp, logWriter } = sources;
     gauge("rollcall_connections", "Open connections", () => grpc.connections);
     gauge(
       "rollcall_refused_connections",
@@ -66,6 +77,23 @@ export class Metrics {
     gauge("rollcall_channels", "Channels that use memory", () => engine.stats().channels);
     gauge("rollcall_present", "Users present, counted once per channel", () => engine.stats().present);
     gauge("rollcall_sessions", "Sessions: attached, detached, leases", () => engine.stats().sessions);
+    gauge("rollcall_kept_bytes", "Approximate memory of channels, users, states and their histories", () =>
+      sum(engine.usages().values(), "bytes"),
+    );
+    gauge("rollcall_pending_states", "States that wait for a join, one per user and channel", () =>
+      sum(engine.usages().values(), "pending"),
+    );
+    gauge(
+      "rollcall_memory_used_bytes",
+      "Heap and external memory in use without garbage, an estimate",
+      () => memory.usedBytes,
+    );
+    gauge(
+      "rollcall_memory_limit_bytes",
+      "Memory in use above which nothing new is accepted; 0: no limit",
+      () => memory.limitBytes,
+    );
+    if (perApp) this.#gaugeApps(engine);
     gauge(
       "rollcall_delivered_events",
       "Events written to readers and watchers since the start",
@@ -89,6 +117,22 @@ export class Metrics {
     };
     byState("rollcall_readers", "Readers", () => hub.stats().readers);
     byState("rollcall_watchers", "Watchers of many channels", () => feed.stats().watchers);
+  }
+
+  #gaugeApps(engine: Engine): void {
+    new Gauge({
+      name: "rollcall_app_usage",
+      help: "What an app takes of each quota",
+      labelNames: ["app", "quota"],
+      registers: [this.#registry],
+      collect() {
+        // An app without channels is not there any more.
+        this.reset();
+        for (const [app, usage] of engine.usages()) {
+          for (const quota of QUOTAS) this.set({ app, quota }, usage[quota]);
+        }
+      },
+    });
   }
 
   /** Counts a call. */

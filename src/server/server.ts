@@ -7,6 +7,7 @@ import { Hub } from "../fanout/hub.js";
 import { SharedCodec } from "../fanout/shared_codec.js";
 import { GrpcServer } from "../rpc/grpc_server.js";
 import { DISABLED_WITHOUT, probeTransport } from "../rpc/transport_probe.js";
+import { logsExceed, quotasOf } from "../service/admission.js";
 import { PresenceService } from "../service/presence_service.js";
 import type { Clock } from "../time/clock.js";
 import { RunningClock } from "../time/running_clock.js";
@@ -17,6 +18,7 @@ import { paceOf, rulesOf } from "./channel_settings.js";
 import { isAuthenticating } from "./check_security.js";
 import { resolveSettings } from "./given_settings.js";
 import { LogWriter } from "./log_writer.js";
+import { MemoryLimit, processMemory, shareOfHeap } from "./memory_limit.js";
 import { Metrics } from "./metrics.js";
 import { nodeWarning } from "./node_release.js";
 import { deprecatedFlags, formatAddress, type ServerSettings } from "./settings.js";
@@ -89,6 +91,13 @@ export async function startServer(
     newEpoch: epochs(),
     resumeTtlMs: settings.resumeTtl,
     log: { maxEvents: settings.resumeEvents, maxBytes: settings.resumeBytes },
+    logsGiveWay: (app, logBytes) => logBytes > settings.resumeTotalBytes || logsExceed(settings, app) || memory.isShort,
+  });
+  const memory: MemoryLimit = new MemoryLimit({
+    clock,
+    source: processMemory,
+    limitBytes: shareOfHeap(settings.maxMemoryPercent),
+    kept: () => engine.bytes,
   });
   const fanout = {
     clock,
@@ -122,6 +131,7 @@ export async function startServer(
     clock,
     schedule: setImmediate,
     isKeyPublished: identities.isKeyPublished,
+    isMemoryShort: () => memory.isShort,
     onError,
     settings: {
       rulesOf: rulesOf(settings, {
@@ -135,6 +145,7 @@ export async function startServer(
       streamHeartbeatMs: settings.streamHeartbeat,
       streamTokenGraceMs: settings.streamTokenGrace,
       rates: settings,
+      quotas: settings,
       drainJitterMs: DRAIN_JITTER_MS,
     },
   });
@@ -182,6 +193,7 @@ export async function startServer(
     metrics?.close();
     identities.close();
     service.close();
+    memory.close();
     engine.close();
     running?.close();
     return clean;
@@ -190,7 +202,7 @@ export async function startServer(
     const address = formatAddress(await grpc.listen(settings.listen));
     let metricsAddress: string | undefined;
     if (settings.metrics) {
-      metrics = new Metrics({ engine, hub, feed, grpc, logWriter });
+      metrics = new Metrics({ engine, hub, feed, grpc, logWriter, memory, perApp: quotasOf(settings).length > 0 });
       metricsAddress = formatAddress(await metrics.listen(settings.metrics));
     }
     log.info({ address, metrics: metricsAddress }, "listening");

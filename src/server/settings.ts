@@ -2,6 +2,7 @@ import type { ListenAddress } from "../rpc/connections.js";
 import type { CallRateSettings } from "../service/call_rates.js";
 import { CHANNEL_SETTINGS, type ChannelSettings, parseChannelSettings } from "./channel_settings.js";
 import { checkSecurity } from "./check_security.js";
+import { type MemorySettings, QUOTA_SETTINGS } from "./quota_settings.js";
 import { checkRates, RATE_SETTINGS } from "./rate_settings.js";
 import { SECURITY_SETTINGS, type SecuritySettings } from "./security_settings.js";
 import { KIB, MIB, MINUTE, parseQuantity, SECOND, type Setting, SettingError } from "./setting.js";
@@ -9,7 +10,7 @@ import { KIB, MIB, MINUTE, parseQuantity, SECOND, type Setting, SettingError } f
 export { environmentName, type Setting, SettingError } from "./setting.js";
 
 /** All settings of a server, in the units in which it computes: milliseconds, bytes, counts. */
-export interface ServerSettings extends SecuritySettings, CallRateSettings {
+export interface ServerSettings extends SecuritySettings, CallRateSettings, MemorySettings {
   readonly listen: ListenAddress;
   readonly trustCallers: boolean;
   readonly metrics: ListenAddress | undefined;
@@ -300,6 +301,7 @@ export const SETTINGS: Readonly<Record<keyof ServerSettings, Setting>> = {
     help: "size of all answers and ends of streams together that clients have not read",
   },
   ...RATE_SETTINGS,
+  ...QUOTA_SETTINGS,
   maxRequestBytes: {
     flag: "max-request-bytes",
     kind: "bytes",

@@ -8,6 +8,7 @@ import { PresenceError } from "../model/errors.js";
 import type { Position } from "../model/position.js";
 import type { Clock } from "../time/clock.js";
 import { Deadlines } from "../time/deadlines.js";
+import type { Admission } from "./admission.js";
 import { andThen } from "./at_once.js";
 import { type KeptLease, Renewals } from "./renewals.js";
 
@@ -37,6 +38,8 @@ export interface MembersOptions {
   readonly clock: Clock;
   /** The rules of a channel. */
   readonly rulesOf: (channel: ChannelId) => Rules;
+  /** Throws, or rejects, where an outcome must not be committed because it would add too much. */
+  readonly admission: Admission;
   /** A session is over by what another call did: its stream, if it is here, is to be closed. */
   readonly onEnded: (ended: EndedSession) => void;
   /** Carrying out a deadline failed; it is tried again. */
@@ -136,7 +139,7 @@ export class Members {
   }
 
   #apply(task: Task, triesLeft: number, stored: MemberRecord): MaybePromise<Result> {
-    const { engine, clock, rulesOf } = this.options;
+    const { engine, clock, rulesOf, admission } = this.options;
     const { channel, command } = task;
     const member = this.#renewals.applyTo(stored.member);
     const read = member === stored.member ? stored : { ...stored, member };
@@ -146,9 +149,19 @@ export class Members {
       this.#watchDeadline(task, member, member);
       return andThen(engine.summary(channel), ({ position, occupancy }) => ({ member, outcome, position, occupancy }));
     }
+    const admitting = admission.check(channel, member, outcome);
+    if (admitting instanceof Promise) {
+      return admitting.then(() => this.#commit(task, triesLeft, read, outcome, now.wall));
+    }
+    return this.#commit(task, triesLeft, read, outcome, now.wall);
+  }
+
+  #commit(task: Task, triesLeft: number, read: MemberRecord, outcome: Outcome, wall: number): MaybePromise<Result> {
+    const { channel } = task;
+    const { member } = read;
     const dependsOnElsewhere =
       outcome.pending !== member.pending || (outcome.joined !== undefined && member.sessions.length === 0);
-    const committing = engine.commit({ channel, read, outcome, wall: now.wall, dependsOnElsewhere });
+    const committing = this.options.engine.commit({ channel, read, outcome, wall, dependsOnElsewhere });
     if (committing instanceof Promise) {
       return committing.then((committed) => this.#finish(task, triesLeft, read, outcome, committed));
     }

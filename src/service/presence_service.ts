@@ -14,6 +14,7 @@ import type { Clock } from "../time/clock.js";
 import { fromUserState, toRevision } from "../wire/messages.js";
 import type { Joined, Written } from "../wire/write_response.js";
 import { allowedChannel } from "./access.js";
+import { Admission } from "./admission.js";
 import { andThen } from "./at_once.js";
 import { type EntryResult, runBatch, type UserCommand } from "./batch.js";
 import { CallRates } from "./call_rates.js";
@@ -36,6 +37,8 @@ export interface PresenceServiceOptions {
   readonly codec: EventCodec;
   readonly clock: Clock;
   readonly settings: ServiceSettings;
+  /** Whether the process's memory is above its limit: then nothing is accepted that adds to it. Asked with every write. */
+  readonly isMemoryShort: () => boolean;
   /** Runs `work` in a later turn of the event loop: `setImmediate`, except in tests. */
   readonly schedule: (work: () => void) => void;
   /** Whether the key of this id, which signed a caller's token, is still published. */
@@ -63,11 +66,12 @@ export class PresenceService {
   readonly #rates: CallRates;
 
   constructor(private readonly options: PresenceServiceOptions) {
-    const { engine, feed, clock, settings, schedule, onError } = options;
+    const { engine, feed, clock, settings, schedule, isMemoryShort, onError } = options;
     this.#members = new Members({
       engine,
       clock,
       rulesOf: settings.rulesOf,
+      admission: new Admission({ engine, quotas: settings.quotas, isMemoryShort }),
       onEnded: (ended) => this.#endStream(ended),
       onError,
     });

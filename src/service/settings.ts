@@ -1,5 +1,6 @@
 import type { Rules } from "../channel/apply.js";
 import type { ChannelId } from "../model/channel_id.js";
+import type { QuotaSettings } from "./admission.js";
 import type { CallRateSettings } from "./call_rates.js";
 
 /** What the use cases depend on, apart from the rules of a channel. */
@@ -17,6 +18,7 @@ export interface ServiceSettings {
   /** How long a stream may outlive its caller's token, in ms (S20). Default 0. */
   readonly streamTokenGraceMs: number;
   readonly rates: CallRateSettings;
+  readonly quotas: QuotaSettings;
   /** Clients that are sent away come back after a random time up to this, in ms (S24). Default 5000. */
   readonly drainJitterMs: number;
 }

@@ -5,6 +5,7 @@ import { forgettingTests } from "./forgetting.js";
 import { historyTests } from "./history.js";
 import { indexTests } from "./indexes.js";
 import { listingTests } from "./listing.js";
+import { usageTests } from "./usage.js";
 
 /**
  * What every engine must do, as tests of mocha. An engine's own file calls this once:
@@ -19,5 +20,6 @@ export function engineSuite(name: string, makeEngine: MakeEngine): void {
     allChannelsTests(makeEngine);
     indexTests(makeEngine);
     forgettingTests(makeEngine);
+    usageTests(makeEngine);
   });
 }

@@ -15,10 +15,15 @@ export class ServerUnderTest {
     private readonly metricsAddress: string,
   ) {}
 
-  /** Starts one; resolves when it listens. */
-  static async start(settings: Partial<ServerSettings> = {}): Promise<ServerUnderTest> {
+  /** Starts one, with options for Node beyond those it needs; resolves when it listens. */
+  static async start(
+    settings: Partial<ServerSettings> = {},
+    nodeOptions: readonly string[] = [],
+  ): Promise<ServerUnderTest> {
     const path = fileURLToPath(new URL("./server_process.ts", import.meta.url));
-    const child = fork(path, [JSON.stringify(settings)], { execArgv: ["--import", "tsx", "--expose-gc"] });
+    const child = fork(path, [JSON.stringify(settings)], {
+      execArgv: ["--import", "tsx", "--expose-gc", ...nodeOptions],
+    });
     const ended = once(child, "exit").then(([code]) => {
       throw new Error(`the server ended before it listened (${code})`);
     });
@@ -56,6 +61,11 @@ export class ServerUnderTest {
       const beyond = (await this.memory()) - before;
       if (beyond < most || performance.now() > until) return beyond;
     }
+  }
+
+  /** A gauge of the server's metrics. */
+  gauge(name: string): Promise<number> {
+    return gauge(this.metricsAddress, name);
   }
 
   /** How many readers are in a state, by the metrics. */

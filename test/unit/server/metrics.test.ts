@@ -14,7 +14,16 @@ describe("server: metrics", () => {
 
   beforeEach(async () => {
     metrics = new Metrics({
-      engine: { stats: () => ({ channels: 3, present: 7, sessions: 9 }) } as unknown as Engine,
+      engine: {
+        stats: () => ({ channels: 3, present: 7, sessions: 9 }),
+        usages: () =>
+          new Map([
+            ["chat", { channels: 1, members: 2, pending: 3, streams: 4, bytes: 500, logBytes: 6 }],
+            ["", { channels: 2, members: 0, pending: 4, streams: 0, bytes: 100, logBytes: 0 }],
+          ]),
+      } as unknown as Engine,
+      memory: { usedBytes: 1000, limitBytes: 2000 },
+      perApp: true,
       hub: { stats: () => ({ channels: 1, readers, delivered: 123 }) } as unknown as Hub,
       feed: { stats: () => ({ watchers, delivered: 1000 }) } as unknown as Feed,
       logWriter: { dropped: 11 } as LogWriter,
@@ -44,6 +53,14 @@ describe("server: metrics", () => {
     assert.equal(values.get("rollcall_present"), "7");
     assert.equal(values.get("rollcall_sessions"), "9");
     assert.equal(values.get("rollcall_delivered_events"), "1123");
+    assert.equal(values.get("rollcall_kept_bytes"), "600");
+    assert.equal(values.get("rollcall_pending_states"), "7");
+    assert.equal(values.get("rollcall_memory_used_bytes"), "1000");
+    assert.equal(values.get("rollcall_memory_limit_bytes"), "2000");
+    const ofChat = ["channels", "members", "bytes", "pending", "streams"].map((quota) =>
+      values.get(`rollcall_app_usage{app="chat",quota="${quota}"}`),
+    );
+    assert.deepEqual(ofChat, ["1", "2", "500", "3", "4"]);
     assert.ok(values.has("process_cpu_seconds_total"));
   });
 

@@ -82,6 +82,13 @@ describe("server: settings", () => {
       streamRateBurst: 40,
       appStreamRateLimit: 0,
       appStreamRateBurst: 2000,
+      appMaxChannels: 0,
+      appMaxMembers: 0,
+      appMaxBytes: 0,
+      appMaxPending: 0,
+      appMaxStreams: 0,
+      maxMemoryPercent: 60,
+      resumeTotalBytes: 268_435_456,
       maxRequestBytes: 65_536,
       maxBatchBytes: 1_048_576,
     });

@@ -31,6 +31,7 @@ export class DistantEngine implements Engine {
     this.#far(() => this.inner.count(channel, after, states));
   replay = (channel: ChannelId, from: Position) => this.#far(() => this.inner.replay(channel, from));
   placesOf = (app: string, userId: string) => this.#far(() => this.inner.placesOf(app, userId));
+  usage = (app: string) => this.#far(() => this.inner.usage(app));
   occupied = () =>
     this.#far(async () => {
       const channels = await this.inner.occupied();
@@ -76,6 +77,10 @@ export class DistantEngine implements Engine {
         stop();
       };
     });
+  }
+
+  usages() {
+    return this.inner.usages();
   }
 
   stats() {

@@ -5,10 +5,12 @@ import type { EndedSession } from "../../../src/channel/outcome.js";
 import type { Commit, Committed, Engine } from "../../../src/engine/engine.js";
 import { MemoryEngine } from "../../../src/engine/memory.js";
 import { DEFAULT_LIMITS } from "../../../src/model/limits.js";
+import { Admission } from "../../../src/service/admission.js";
 import { Members, type Result } from "../../../src/service/members.js";
 import { type Deferred, deferred } from "../../support/deferred.js";
 import { ManualClock } from "../../support/manual_clock.js";
 import { detach, lease, leave, remove, set, stream } from "../channel/driver.js";
+import { NO_QUOTAS } from "./world.js";
 
 const ROOM = { type: 1 as const, name: "room" };
 
@@ -42,6 +44,7 @@ describe("service: carrying commands out", () => {
       engine: watched,
       clock,
       rulesOf: () => ({ limits: DEFAULT_LIMITS, sameUser: "multi", pendingTtlMs: 300_000, leaveDebounceMs: 0 }),
+      admission: new Admission({ engine: watched, quotas: NO_QUOTAS, isMemoryShort: () => false }),
       onEnded: (session) => ended.push(session),
       onError: (error) => errors.push(error),
     });

@@ -10,6 +10,7 @@ import { Hub } from "../../../src/fanout/hub.js";
 import { SharedCodec } from "../../../src/fanout/shared_codec.js";
 import { PresenceError, type Reason } from "../../../src/model/errors.js";
 import { DEFAULT_LIMITS, type Limits } from "../../../src/model/limits.js";
+import { logsExceed, type QuotaSettings } from "../../../src/service/admission.js";
 import { PresenceService } from "../../../src/service/presence_service.js";
 import type { ServiceSettings } from "../../../src/service/settings.js";
 import type { StreamEnd, Subscription } from "../../../src/service/subscriber.js";
@@ -21,6 +22,15 @@ import { FakeSink } from "../fanout/fake_sink.js";
 import { ratesOff } from "./rates.js";
 
 export const ROOM = { type: 1, name: "room" };
+
+/** No quota. */
+export const NO_QUOTAS: QuotaSettings = {
+  appMaxChannels: 0,
+  appMaxMembers: 0,
+  appMaxBytes: 0,
+  appMaxPending: 0,
+  appMaxStreams: 0,
+};
 
 /** A channel of type MESSAGE. */
 export const room = (name: string) => ({ type: 1, name });
@@ -59,6 +69,8 @@ export class World {
   readonly service: PresenceService;
   readonly errors: unknown[] = [];
   readonly withdrawnKeys = new Set<string>();
+  /** Whether the process is to be taken for one that is short of memory. */
+  memoryShort = false;
   readonly #flushes: (() => void)[] = [];
   readonly #patience: number;
 
@@ -71,6 +83,7 @@ export class World {
       newEpoch: () => `epoch ${++epochs}`,
       resumeTtlMs: 60_000,
       log: log ?? { maxEvents: 1000, maxBytes: 262_144 },
+      logsGiveWay: (app) => this.memoryShort || logsExceed(settings?.quotas ?? NO_QUOTAS, app),
     });
     const engine = wrap(this.memory);
     const shared: Rules = {
@@ -99,6 +112,7 @@ export class World {
       clock,
       schedule: setImmediate,
       isKeyPublished: (keyId) => !this.withdrawnKeys.has(keyId),
+      isMemoryShort: () => this.memoryShort,
       onError: (error) => this.errors.push(error),
       settings: {
         rulesOf: () => shared,
@@ -107,6 +121,7 @@ export class World {
         leaveOnCancel: true,
         streamTokenGraceMs: 0,
         rates: ratesOff(),
+        quotas: NO_QUOTAS,
         drainJitterMs: 5000,
         streamHeartbeatMs: 0,
         ...settings,
