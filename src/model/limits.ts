@@ -51,7 +51,11 @@ export function checkWholeState(states: States, limits: Limits): void {
   }
 }
 
+/** Up to this length a loop is faster than a call into the runtime. */
+const SHORT_TEXT = 32;
+
 function utf8Length(text: string): number {
+  if (text.length > SHORT_TEXT) return Buffer.byteLength(text);
   let bytes = 0;
   for (let i = 0; i < text.length; i++) {
     const unit = text.charCodeAt(i);

@@ -27,15 +27,19 @@ interface Group<C extends SetStates | Join> {
   readonly indexes: number[];
 }
 
-/** How one kind of batch is carried out. */
-export interface BatchKind<Desc extends DescMessage, C extends SetStates | Join, T> {
+/** How the commands of one kind of batch are carried out and answered. */
+interface Answering<C extends SetStates | Join, T> {
   readonly members: Members;
+  /** The answers to the entries of one user in one channel that were carried out. */
+  readonly answersOf: (result: Result) => (command: C) => T;
+}
+
+/** How one kind of batch is carried out. */
+export interface BatchKind<Desc extends DescMessage, C extends SetStates | Join, T> extends Answering<C, T> {
   /** The proto of an entry. */
   readonly schema: Desc;
   /** What a valid entry asks for; throws a PresenceError if the caller may not. */
   readonly commandOf: (entry: MessageShape<Desc>) => UserCommand<C>;
-  /** The answers to the entries of one user in one channel that were carried out. */
-  readonly answersOf: (result: Result) => (command: C) => T;
 }
 
 /**
@@ -50,7 +54,7 @@ export async function runBatch<Desc extends DescMessage, C extends SetStates | J
 ): Promise<readonly EntryResult<T>[]> {
   const results: EntryResult<T>[] = new Array(entries.length);
   const groups = new Map<string, Group<C>>();
-  for (const [index, entry] of entries.entries()) {
+  entries.forEach((entry, index) => {
     try {
       checkRequest(kind.schema, entry);
       const { channel, userId, command } = kind.commandOf(entry);
@@ -62,26 +66,53 @@ export async function runBatch<Desc extends DescMessage, C extends SetStates | J
     } catch (failed) {
       results[index] = { failed };
     }
+  });
+  const underWay: Promise<void>[] = [];
+  for (const group of groups.values()) {
+    const running = carryOut(kind, group, results);
+    if (running) underWay.push(running);
   }
-  await Promise.all(Array.from(groups.values(), (group) => carryOut(kind, group, results)));
+  if (underWay.length > 0) await Promise.all(underWay);
   return results;
 }
 
-async function carryOut<C extends SetStates | Join, T>(
-  { members, answersOf }: Pick<BatchKind<never, C, T>, "members" | "answersOf">,
-  { channel, userId, commands, indexes }: Group<C>,
+/** Fills in the results of a group: at once where the engine answers at once. Never throws or rejects. */
+function carryOut<C extends SetStates | Join, T>(
+  kind: Answering<C, T>,
+  group: Group<C>,
   results: EntryResult<T>[],
-): Promise<void> {
+): Promise<void> | undefined {
   try {
-    const result = await members.run(channel, userId, { kind: "batch", entries: commands });
-    const answerTo = answersOf(result);
-    for (const [i, outcome] of result.outcome.entries.entries()) {
-      results[indexes[i]!] =
-        outcome === "done" ? { done: answerTo(commands[i]!) } : { failed: refusalOf(outcome, result) };
+    const starting = kind.members.start(group.channel, group.userId, { kind: "batch", entries: group.commands });
+    if (starting instanceof Promise) {
+      return starting
+        .then((result) => finish(kind, group, results, result))
+        .catch((error) => fail(group, results, error));
     }
-  } catch (failed) {
-    for (const index of indexes) results[index] = { failed };
+    finish(kind, group, results, starting);
+  } catch (error) {
+    fail(group, results, error);
   }
+  return undefined;
+}
+
+function finish<C extends SetStates | Join, T>(
+  { answersOf }: Answering<C, T>,
+  { commands, indexes }: Group<C>,
+  results: EntryResult<T>[],
+  result: Result,
+): void {
+  const answerTo = answersOf(result);
+  const { entries } = result.outcome;
+  for (let i = 0; i < entries.length; i++) {
+    const outcome = entries[i]!;
+    results[indexes[i]!] =
+      outcome === "done" ? { done: answerTo(commands[i]!) } : { failed: refusalOf(outcome, result) };
+  }
+}
+
+function fail<T>({ indexes }: Pick<Group<Join>, "indexes">, results: EntryResult<T>[], failed: unknown): void {
+  for (const index of indexes) results[index] = { failed };
 }
 
 function refusalOf(outcome: PresenceError | Overtaken, { member }: Result): PresenceError {

@@ -5,7 +5,7 @@ import { checkWholeState, DEFAULT_LIMITS, stateBytes } from "../../../src/model/
 import { property } from "../../support/property.js";
 
 /** Text as it comes out of a decoder: anything but halves of characters. */
-const text = fc.string({ unit: "binary" });
+const text = fc.string({ unit: "binary", maxLength: 50, size: "max" });
 
 describe("model: limits", () => {
   it("S21 has the limits that are documented", () => {

@@ -68,6 +68,42 @@ describe("service: batches", () => {
     }
   });
 
+  it("S11 S17 bring one user in once, however often it is named", async () => {
+    const world = new World();
+    const listener = await world.listen();
+    const requests = Array.from({ length: 1000 }, (_, i) => {
+      return { channel: ROOM, userId: "ann", initialStates: { n: String(i) } };
+    });
+    const request = create(pb.BatchJoinChannelRequestSchema, { requests });
+    const results = await world.service.batchJoinChannel(NOBODY, request);
+    await world.settle();
+    const joined = results.slice(0, 32).map((result) => ("done" in result ? result.done : assert.fail()));
+    assert.ok(results.slice(32).every((result) => outcomeOf(result) === "TOO_MANY_SESSIONS"));
+    assert.equal(new Set(joined.map(({ sessionId }) => sessionId)).size, 32);
+    for (const { state, position } of joined) {
+      assert.deepEqual([state.states, state.revision, position.revision], [{ n: "31" }, 2, 2]);
+    }
+    assert.deepEqual(listener.told(), ["join ann 1", "state ann 2 n=31"]);
+    assert.equal(world.memory.stats().sessions, 33);
+  });
+
+  it("S11 answer the entries of one user alike, whoever stands between them", async () => {
+    const world = new World();
+    await join(world, ["ann", "bob"]);
+    const requests = ["ann", "bob", "ann"].map((userId, i) => ({ channel: ROOM, userId, states: { a: String(i) } }));
+    const results = await world.service.batchSetState(NOBODY, create(pb.BatchSetStateRequestSchema, { requests }));
+    const answers = results.map((result) => ("done" in result ? result.done : assert.fail()));
+    assert.deepEqual(
+      answers.map(({ state, position }) => [state.userId, state.states.a, state.revision, position.revision]),
+      [
+        ["ann", "2", 3, 3],
+        ["bob", "1", 4, 4],
+        ["ann", "2", 3, 3],
+      ],
+    );
+    assert.equal(answers[0], answers[2], "one answer, to be encoded once");
+  });
+
   it("S22 tell of an entry that failed inside apart from the others", async () => {
     const world = new World({
       wrap: (engine) =>
@@ -81,14 +117,14 @@ describe("service: batches", () => {
           commit: { value: engine.commit.bind(engine) },
         }),
     });
-    const requests = ["ann", "bob", "cid"].map((userId) => ({ channel: ROOM, userId }));
+    const requests = ["ann", "bob", "cid", "bob"].map((userId) => ({ channel: ROOM, userId }));
     const results = await world.service.batchJoinChannel(
       NOBODY,
       create(pb.BatchJoinChannelRequestSchema, { requests }),
     );
     assert.deepEqual(
       results.map((result) => ("done" in result ? result.done.state.userId : String(result.failed))),
-      ["ann", "Error: connection lost", "cid"],
+      ["ann", "Error: connection lost", "cid", "Error: connection lost"],
     );
   });
 });
