@@ -1,10 +1,11 @@
-import type { Http2Session } from "node:http2";
+import type { Http2Session, ServerHttp2Session } from "node:http2";
 import { createServer, type Server as NetServer, type Socket } from "node:net";
 import type { TLSSocket, Server as TlsServer } from "node:tls";
 import { type Server, ServerCredentials } from "@grpc/grpc-js";
 import type { ClientCertificate } from "../service/caller.js";
-import type { Clock } from "../time/clock.js";
+import type { Clock, Timer } from "../time/clock.js";
 import { networkOf } from "./client_network.js";
+import { Http2Front } from "./http2_front.js";
 import { type PacedConnection, PacedReading } from "./paced_reading.js";
 import { certificateOf, createTlsServer, renewTls, type TlsMaterial } from "./tls.js";
 import { type AnyCall, http2StreamOf } from "./transport_internals.js";
@@ -36,6 +37,8 @@ export interface ConnectionsOptions {
    * fast as it can be.
    */
   readonly bytesPerSecond: number;
+  /** Streams that a client may have open at once on one connection, once a call over it was authenticated. */
+  readonly maxStreams: number;
   /** How they are encrypted; undefined: they are plain text. */
   readonly tls: TlsOptions | undefined;
 }
@@ -43,13 +46,26 @@ export interface ConnectionsOptions {
 /** How many connections are set up in one turn of the event loop: under half a millisecond. */
 const SET_UP_PER_TURN = 4;
 
+/**
+ * Streams that a client may have open at once on a connection over which no call was authenticated. A stranger's calls
+ * cost as much as those of others.
+ */
+const UNAUTHENTICATED_STREAMS = 100;
+
+/** How long a client has, in ms, to read the GOAWAY of a session that was destroyed, before its socket is closed. */
+const GOAWAY_MS = 1000;
+
 /** What the header fields and the framing of a call may come to, in bytes, so that it counts as served and no flood. */
 const CALL_OVERHEAD = 1024;
 
 /** One that was let in. */
 interface Connection {
+  readonly tcp: Socket;
   /** What calls come over: the encrypted one, once there is one. */
   socket: Socket;
+  session: ServerHttp2Session | undefined;
+  /** A call over it was authenticated. */
+  isAuthenticated: boolean;
   certificate: ClientCertificate | undefined;
   /** Undefined: it is read as fast as it can be. */
   paced: PacedConnection | undefined;
@@ -68,6 +84,8 @@ export class Connections {
   /** Undefined: connections are plain text. */
   readonly #tls: TlsServer | undefined;
   readonly #injector: ConnectionInjector;
+  /** Undefined: grpc-js serves connections with its own HTTP/2 server. */
+  readonly #front: Http2Front | undefined;
   /** Number of connections from each network that has any. */
   readonly #byNetwork = new Map<string, number>();
   readonly #paced: PacedReading | undefined;
@@ -85,6 +103,8 @@ export class Connections {
     this.#paced = bytesPerSecond > 0 ? new PacedReading({ clock, bytesPerSecond }) : undefined;
     // Encrypted or not is settled here: what is injected are HTTP/2 connections.
     this.#injector = server.createConnectionInjector(ServerCredentials.createInsecure());
+    const { maxStreams } = options;
+    this.#front = Http2Front.of(server, { initialStreams: Math.min(UNAUTHENTICATED_STREAMS, maxStreams), maxStreams });
     this.#settingUp = new Turnstile(SET_UP_PER_TURN, (socket) => this.#come(socket));
     this.#tls = tls && createTlsServer(tls.material, (socket) => this.#secured(socket), tls.onRefused);
     // What is read before a connection is set up would be dealt with in one go: hundreds of calls, however they end.
@@ -144,6 +164,16 @@ export class Connections {
     return socket !== undefined && !socket.destroyed && !socket.readableEnded;
   }
 
+  /** A call was authenticated, or its caller is trusted: its connection may have all of its streams. */
+  authenticated(call: AnyCall): void {
+    const session = http2StreamOf(call)?.session;
+    const connection = session && this.#of(session);
+    if (!connection || connection.isAuthenticated || session.destroyed) return;
+    connection.isAuthenticated = true;
+    const { maxStreams } = this.options;
+    if (maxStreams > UNAUTHENTICATED_STREAMS) connection.session?.settings({ maxConcurrentStreams: maxStreams });
+  }
+
   /** A call was served: its bytes do not count against the pace of its connection. */
   served(call: AnyCall): void {
     const session = http2StreamOf(call)?.session;
@@ -166,7 +196,8 @@ export class Connections {
 
   /** Cuts the connection of a peer. */
   destroy(peer: string): void {
-    this.#open.get(peer)?.socket.destroy();
+    const connection = this.#open.get(peer);
+    if (connection) destroy(connection);
   }
 
   /** Resolves when no connection is open any more. To be asked once. */
@@ -179,7 +210,7 @@ export class Connections {
 
   /** Cuts all connections. */
   destroyAll(): void {
-    for (const { socket } of this.#open.values()) socket.destroy();
+    for (const connection of this.#open.values()) destroy(connection);
     this.#paced?.close();
   }
 
@@ -209,7 +240,14 @@ export class Connections {
 
   #letIn(socket: Socket): void {
     const peer = peerOf(socket);
-    const connection: Connection = { socket, certificate: undefined, paced: undefined };
+    const connection: Connection = {
+      tcp: socket,
+      socket,
+      session: undefined,
+      isAuthenticated: false,
+      certificate: undefined,
+      paced: undefined,
+    };
     this.#open.set(peer, connection);
     socket.once("close", () => {
       if (this.#open.get(peer) === connection) this.#open.delete(peer);
@@ -237,8 +275,36 @@ export class Connections {
   #serve(connection: Connection): void {
     const { socket } = connection;
     connection.paced = this.#paced?.add(socket);
-    this.#injector.injectConnection(socket);
+    if (!this.#front) {
+      this.#injector.injectConnection(socket);
+      return;
+    }
+    const session = this.#front.accept(socket);
+    if (!session) return;
+    connection.session = session;
+    this.#bySession.set(session, connection);
+    this.#destroyWithSession(connection, session);
   }
+
+  /**
+   * Node closes the socket of a destroyed session only after all that was written to it: never, if the client reads
+   * nothing. grpc-js destroys a session when its keepalive fails.
+   */
+  #destroyWithSession(connection: Connection, session: ServerHttp2Session): void {
+    const destroySession = session.destroy;
+    let timer: Timer | undefined;
+    session.destroy = (...how) => {
+      destroySession.apply(session, how);
+      if (!connection.tcp.destroyed) timer ??= this.options.clock.setTimer(GOAWAY_MS, () => destroy(connection));
+    };
+    connection.tcp.once("close", () => timer?.cancel());
+  }
+}
+
+function destroy({ tcp, socket }: Connection): void {
+  socket.destroy();
+  // The encrypted socket closes it only after all that was written.
+  tcp.destroy();
 }
 
 /** As `call.getPeer()` tells it. */

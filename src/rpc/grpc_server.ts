@@ -111,6 +111,7 @@ export class GrpcServer {
       clock: options.clock,
       maxPerAddress: options.maxConnectionsPerAddress,
       bytesPerSecond: canPace(options.missing) ? options.maxConnectionBytesPerSecond : 0,
+      maxStreams: options.maxStreamsPerConnection,
       tls: options.tls,
     });
     this.#cancelled = new CancelledStreams({ clock: options.clock, afterReading: setImmediate });

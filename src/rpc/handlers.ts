@@ -99,6 +99,7 @@ function unaryHandler<In extends DescMessage, Result>(
     try {
       const identified = callerOf(call, options);
       const caller = identified instanceof Promise ? await identified : identified;
+      options.connections.authenticated(call);
       options.service.admit(caller, name);
       const request = decodeRequest(input, call.request);
       const begun = options.unread.begin(call);
@@ -161,6 +162,7 @@ function streamHandler<In extends DescMessage>(
       const sink = sinkOf(call, shared, () => connections.destroy(peer));
       const identified = callerOf(call, options);
       const caller = identified instanceof Promise ? await identified : identified;
+      options.connections.authenticated(call);
       options.service.admit(caller, name);
       const leaving = options.cancelled.before(call);
       if (leaving) await leaving;

@@ -1,6 +1,6 @@
-import type { ServerHttp2Stream } from "node:http2";
+import type { Http2Server, ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
-import type { ServerDuplexStream, ServerUnaryCall, ServerWritableStream } from "@grpc/grpc-js";
+import type { Server, ServerDuplexStream, ServerUnaryCall, ServerWritableStream } from "@grpc/grpc-js";
 
 /** A call as handlers get it. */
 export type AnyCall = ServerUnaryCall<Buffer, Buffer> | ServerWritableStream<Buffer, Buffer>;
@@ -26,12 +26,20 @@ export const PRIVATE_FIELDS = {
   decoder: "decoder",
   /** grpc-js, of that decoder: the maximum size of a message. */
   maxReadMessageLength: "maxReadMessageLength",
+  /** grpc-js, of a server: its HTTP/2 servers, as keys of a map. */
+  http2Servers: "http2Servers",
   /** Node, of a socket: its libuv handle. */
   handle: "_handle",
 };
 
 /** A part of the transport that is reached through private fields. */
-export type Internal = "call stream" | "intercepted stream" | "decompression" | "request limit" | "socket handle";
+export type Internal =
+  | "call stream"
+  | "intercepted stream"
+  | "decompression"
+  | "request limit"
+  | "HTTP/2 server"
+  | "socket handle";
 
 /** The libuv handle of a socket. `socket.pause()` has no effect once an HTTP/2 session reads from the socket. */
 export interface SocketHandle {
@@ -80,6 +88,14 @@ export function limitRequests(intercepted: object, maxBytes: number): boolean {
   call[PRIVATE_FIELDS.maxReceiveMessageSize] = maxBytes;
   decoder[PRIVATE_FIELDS.maxReadMessageLength] = maxBytes;
   return true;
+}
+
+/** The HTTP/2 server of a grpc-js server that has one; undefined where the field has another name. */
+export function http2ServerOf(server: Server): Http2Server | undefined {
+  const servers = fieldOf(server, "http2Servers");
+  const [first] = servers instanceof Map ? servers.keys() : [];
+  const isServer = typeof first?.emit === "function" && first.listenerCount("stream") > 0;
+  return isServer && first.listenerCount("session") > 0 ? first : undefined;
 }
 
 /** The handle of an open socket; undefined where the fields have other names, or the socket is closed. */

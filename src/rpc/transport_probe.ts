@@ -5,6 +5,7 @@ import { Server, ServerCredentials, ServerInterceptingCall, type ServerIntercept
 import {
   type AnyCall,
   handleOf,
+  http2ServerOf,
   http2StreamBelow,
   http2StreamOf,
   type Internal,
@@ -31,6 +32,11 @@ export const DISABLED_WITHOUT: Readonly<Record<Internal, readonly string[]>> = {
   ],
   decompression: ["the bound on compressed requests"],
   "request limit": ["refusing large requests to health and reflection before they are buffered"],
+  "HTTP/2 server": [
+    "the lower limit of streams before a call was authenticated",
+    "HTTP status 405 and 415 for requests that are not gRPC",
+    "closing the socket of a client that reads nothing when its keepalive fails",
+  ],
   "socket handle": ["--max-connection-bytes-per-second"],
 };
 
@@ -76,6 +82,7 @@ export async function probeTransport(): Promise<ReadonlySet<Internal>> {
     },
   );
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
+  expect("HTTP/2 server", http2ServerOf(server) !== undefined);
   const listener = createServer((socket: Socket) => {
     injector.injectConnection(socket);
     // What paced reading does to it has to work with an HTTP/2 session in place.

@@ -17,12 +17,41 @@ export interface UnfinishedRequestsOptions {
   readonly onCut: (method: string) => void;
 }
 
+/** Before each message of gRPC: whether it is compressed, and its length. */
+const PREFIX_BYTES = 5;
+
 /** A request that has begun. */
 interface Unfinished {
   readonly since: number;
   readonly isEndless: boolean;
   bytes: number;
   cut(code: status, details: string): void;
+}
+
+/** What arrives of the first message of a request: a prefix of 5 bytes, with its length, and the message. */
+class FirstMessage {
+  #received = 0;
+  /** With the prefix; undefined: not known yet. */
+  #length: number | undefined;
+  #prefix: Buffer | undefined;
+
+  add(chunk: Buffer): void {
+    this.#received += chunk.length;
+    if (this.#length !== undefined) return;
+    this.#prefix = this.#prefix ? Buffer.concat([this.#prefix, chunk]) : chunk;
+    if (this.#received < PREFIX_BYTES) return;
+    this.#length = PREFIX_BYTES + this.#prefix.readUInt32BE(1);
+    this.#prefix = undefined;
+  }
+
+  /** What is wrong with a request that ends now; undefined: it has a whole message. */
+  get missing(): string | undefined {
+    if (this.#received === 0) return "the request ended without a message";
+    if (this.#length === undefined)
+      return `the request ended after ${this.#received} of the ${PREFIX_BYTES} bytes before a message`;
+    if (this.#received >= this.#length) return undefined;
+    return `the request ended after ${this.#received - PREFIX_BYTES} of the ${this.#length - PREFIX_BYTES} bytes of its message`;
+  }
 }
 
 /**
@@ -74,19 +103,28 @@ export class UnfinishedRequests {
     const { session } = stream;
     const paced = session && this.options.pacedOf?.(session);
     paced?.called();
-    const onData = ({ length }: Buffer): void => {
+    const message = new FirstMessage();
+    const onData = (chunk: Buffer): void => {
+      const { length } = chunk;
       paced?.heard(length);
+      message.add(chunk);
       if (!this.#requests.has(request)) return;
       request.bytes += length;
       this.#bytes += length;
       if (this.#bytes > this.options.maxBytes) this.#cutOldest();
     };
     // The answer may go on for hours: nothing of this is to stay with it.
-    const ended = (): void => {
-      stream.off("data", onData).off("end", ended).off("close", ended);
+    const closed = (): void => {
+      stream.off("data", onData).off("end", ended).off("close", closed);
       this.#forget(request);
     };
-    stream.on("data", onData).on("end", ended).on("close", ended);
+    const ended = (): void => {
+      closed();
+      const { missing } = message;
+      if (!isEndless && missing !== undefined) cut(status.INVALID_ARGUMENT, missing);
+    };
+    // Before grpc-js hears of the end, which would call a message that is cut short an unimplemented method.
+    stream.on("data", onData).prependListener("end", ended).on("close", closed);
   }
 
   #forget(request: Unfinished): void {

@@ -230,7 +230,10 @@ export async function startServer(
 
 async function goDown(stop: () => Promise<boolean>, log: Logger, service: PresenceService): Promise<void> {
   log.info({ streams: service.openStreams }, "draining");
+  // The clock's timers do not keep the process alive, and nothing else may be left that does.
+  const alive = setInterval(() => {}, 60_000);
   const clean = await stop();
+  clearInterval(alive);
   log.info({ clean }, "stopped");
 }
 

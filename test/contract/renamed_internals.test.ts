@@ -25,6 +25,7 @@ const MISSING = {
   maxReceiveMessageSize: ["request limit"],
   decoder: ["request limit"],
   maxReadMessageLength: ["request limit"],
+  http2Servers: ["HTTP/2 server"],
   handle: ["socket handle"],
 } as const;
 

@@ -31,6 +31,7 @@ describe("rpc: handlers", () => {
         isOpen: () => open,
         destroy: () => {},
         certificateOf: () => undefined,
+        authenticated: () => {},
         served: () => {},
       } as unknown as Connections,
       unread: new UnreadAnswers({ clock: world.clock, timeoutMs: 60_000, maxBytes: 1e6 }),

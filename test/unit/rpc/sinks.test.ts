@@ -51,6 +51,7 @@ for (const [name, open] of WAYS) {
         clock: systemClock,
         maxPerAddress: 0,
         bytesPerSecond: 0,
+        maxStreams: 100,
         tls: undefined,
       });
       const subscribePresence = (incoming: Call): void => {
