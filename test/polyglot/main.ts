@@ -8,6 +8,7 @@ import { LANGUAGES, ROOT } from "./languages.js";
 import { play } from "./play.js";
 import { Runner } from "./runner.js";
 import { readScenario } from "./scenario.js";
+import { shortConnectionsOf } from "./short_connections.js";
 import { useTools } from "./tools.js";
 
 /** How long stubs and program of one language may take to build, in ms: the first time packages are fetched. */
@@ -83,6 +84,14 @@ async function main(wanted: readonly string[]): Promise<boolean> {
       } catch (error) {
         good = false;
         console.log(`FAILED   ${name}'s example: ${(error as Error).message}`);
+      }
+    }
+    for (const [name, runner] of runners) {
+      try {
+        console.log(`ok       ${name} opens 30 connections in a row: ${await shortConnectionsOf(runner)}`);
+      } catch (error) {
+        good = false;
+        console.log(`FAILED   ${name} opens 30 connections in a row: ${(error as Error).message}`);
       }
     }
     for (const [actor, watcher] of pairs) {

@@ -5,6 +5,7 @@ import { createInterface } from "node:readline";
 import { promisify } from "node:util";
 import { endChild } from "../support/child.js";
 import { ROOT } from "./languages.js";
+import { shortConnections } from "./short_connections.js";
 
 const run = promisify(execFile);
 
@@ -61,10 +62,10 @@ export async function useTools(cache: string): Promise<boolean> {
   const { child, address } = await startServe();
   const use = (tool: string, ...args: string[]) => say(path.join(cache, tool), args);
   let good = true;
-  const check = async (name: string, what: () => Promise<void>) => {
+  const check = async (name: string, what: () => Promise<unknown>) => {
     try {
-      await what();
-      console.log(`ok       ${name}`);
+      const figures = await what();
+      console.log(`ok       ${name}${typeof figures === "string" ? `: ${figures}` : ""}`);
     } catch (error) {
       good = false;
       console.log(`FAILED   ${name}: ${(error as Error).message}`);
@@ -81,6 +82,18 @@ export async function useTools(cache: string): Promise<boolean> {
       const { count, statusCodeDistribution } = JSON.parse(text);
       expect(count === 300 && statusCodeDistribution.OK === 300, "300 calls, all OK", text.slice(0, 500));
     });
+    await check("grpcurl opens 30 connections in a row", () =>
+      shortConnections(async () => {
+        const { good, text } = await use("grpcurl", "-plaintext", address, "list");
+        expect(good, "a list", text);
+      }),
+    );
+    await check("grpc_health_probe opens 30 connections in a row", () =>
+      shortConnections(async () => {
+        const { good, text } = await probe();
+        expect(good, "SERVING", text);
+      }),
+    );
     await check("grpc_health_probe", async () => {
       for (const service of ["", SERVICE]) {
         const { good: serving, text } = await probe(`-service=${service}`);
