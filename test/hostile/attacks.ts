@@ -1,5 +1,8 @@
 import { connect, constants } from "node:http2";
 import { gzipSync } from "node:zlib";
+import { create, toBinary } from "@bufbuild/protobuf";
+import { ServerReflectionRequestSchema } from "../../gen/grpc/reflection/v1/reflection_pb.js";
+import { framed, type Http2Call, Http2Calls } from "../support/http2_calls.js";
 import { callHeaders, FLAG, FRAME, frame, headerBlock, RawConnection, resets } from "./raw_connection.js";
 
 /** What became of an attack. */
@@ -236,6 +239,43 @@ const compressedBomb: Attack = async (address) => {
   };
 };
 
+/** Asks for the largest files of the contract again and again, on as many streams as there may be, and reads them. */
+const reflectionFlood: Attack = async (address) => {
+  const request = toBinary(
+    ServerReflectionRequestSchema,
+    create(ServerReflectionRequestSchema, {
+      messageRequest: { case: "fileByFilename", value: "presence/v1/presence_service.proto" },
+    }),
+  );
+  const path = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+  const connections = Array.from(
+    { length: CONNECTIONS },
+    () => new Http2Calls(address, { initialWindowSize: 1 << 24 }),
+  );
+  const until = performance.now() + 3000;
+  let responses = 0;
+  const flood = async (call: Http2Call): Promise<void> => {
+    for (let i = 0; i < 8; i++) call.stream.write(framed(request));
+    for (; performance.now() < until; responses++) {
+      await call.messages.next();
+      call.stream.write(framed(request));
+    }
+  };
+  const calls = connections.flatMap((connection) => {
+    connection.session.once("connect", () => connection.session.setLocalWindowSize(1 << 26));
+    return Array.from({ length: 10 }, () => connection.begin(path));
+  });
+  await Promise.all(calls.map((call) => flood(call).catch(() => {})));
+  return {
+    connections: CONNECTIONS,
+    closed: connections.filter(({ session }) => session.destroyed).length,
+    sent: `10 reflection streams each, ${responses} responses of 80 KB read in 3 s`,
+    end: () => {
+      for (const connection of connections) connection.close();
+    },
+  };
+};
+
 function headersOf(method: string): Record<string, string> {
   return {
     [constants.HTTP2_HEADER_METHOD]: "POST",
@@ -266,5 +306,6 @@ export const ATTACKS: Readonly<Record<string, { readonly attack: Attack; readonl
   "SETTINGS flood": { attack: settingsFlood, isCut: false },
   "unfinished messages": { attack: unfinishedMessages, isCut: false },
   "compressed bombs": { attack: compressedBomb, isCut: false },
+  "reflection flood": { attack: reflectionFlood, isCut: false },
   "idle connections": { attack: idleConnections, isCut: false },
 };
