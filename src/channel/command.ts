@@ -61,7 +61,7 @@ export interface RemoveStates {
   readonly keys: readonly string[];
 }
 
-/** Several writes, or several joins, of one user by one request: together they are one change (S11). */
+/** Several writes, or several joins, of one user by one request: together they are one change. */
 export interface Batch {
   readonly kind: "batch";
   /** Carried out in this order, each all or nothing; one that is refused does not touch the others. */

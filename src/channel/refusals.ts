@@ -34,12 +34,12 @@ export function sessionNotFound(sessionId: string | undefined): PresenceError {
       });
 }
 
-/** STATE_REVISION_MISMATCH: a compare-and-set met a state of another revision (S14). */
+/** STATE_REVISION_MISMATCH: a compare-and-set met a state of another revision. */
 export function revisionMismatch(expected: number, state: UserState): PresenceError {
   return mismatch(`the state is at revision ${state.revision}, not ${expected}`, expected, state);
 }
 
-/** STATE_REVISION_MISMATCH: an earlier entry of the same batch has changed the state, which is now this one (S11). */
+/** STATE_REVISION_MISMATCH: an earlier entry of the same batch has changed the state, which is now this one. */
 export function overtakenInBatch(expected: number, state: UserState): PresenceError {
   const message = `an earlier entry of the batch changed the state, which is at revision ${state.revision} now`;
   return mismatch(message, expected, state);

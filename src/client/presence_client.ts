@@ -110,7 +110,7 @@ export class PresenceClient implements AsyncDisposable {
   }
 
   /**
-   * Joins by leases in one call, with 1 to 1000 entries (S17). Each entry has a result of its own, in their order; one
+   * Joins by leases in one call, with 1 to 1000 entries. Each entry has a result of its own, in their order; one
    * that is refused does not touch the others. The entries of one user in one channel are one change.
    */
   joinMany(entries: readonly JoinEntry[], { signal }: CallOptions = {}): Promise<BatchResult<BatchAnswer<Lease>>[]> {
@@ -118,7 +118,7 @@ export class PresenceClient implements AsyncDisposable {
   }
 
   /**
-   * Changes states in one call, with 1 to 1000 entries (S9), entries for one user in their order. Each entry has a result
+   * Changes states in one call, with 1 to 1000 entries, entries for one user in their order. Each entry has a result
    * of its own; one that is refused does not touch the others. The entries of one user in one channel are one change:
    * each result has the state and the position after all of them.
    */

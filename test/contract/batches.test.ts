@@ -104,7 +104,7 @@ describe("batches, over real sockets", () => {
     for (const result of results) if (result.ok) assert.equal(result.value.position.revision, 2n);
   });
 
-  it("S11 sends one event for a thousand changes of one user, and an answer below 1 MiB", async () => {
+  it("sends one event for a thousand changes of one user, and an answer below 1 MiB", async () => {
     const channel = { type: "message", name: "r" } as const;
     const states = Object.fromEntries(Array.from({ length: 4 }, (_, i) => [`k${i}`, "x".repeat(4000)]));
     await presence.joinMany([{ channel, userId: "u", initialStates: states }]);
@@ -138,7 +138,7 @@ describe("batches, over real sockets", () => {
     }
   });
 
-  it("S11 leaves the states out for our client too, which asks for its own", async () => {
+  it("leaves the states out for our client too, which asks for its own", async () => {
     const name = "left out";
     const channel = { type: "message", name } as const;
     const self = createPresenceClient({ address: server.address, userId: "ann" });

@@ -23,7 +23,7 @@ describe("channel: batches", () => {
     ann.rules = { ...RULES, limits: { ...RULES.limits, maxStatePairs: 3, maxPendingPairs: 4, maxSessionsPerUser: 2 } };
   });
 
-  it("S11 are one change with the net keys, each entry on the state that the ones before it left", () => {
+  it("are one change with the net keys, each entry on the state that the ones before it left", () => {
     ann.do(stream("one", { initialStates: { a: "1", b: "2" } }));
     const step = ann.do(
       batch(set({ a: "9", c: "3" }), set({ a: "1", c: "4" }), set({ c: "5", d: "6" }, { replace: true })),
@@ -35,14 +35,14 @@ describe("channel: batches", () => {
     assert.deepEqual([revision, state.revision, ann.head.revision], [3, 3, 3]);
   });
 
-  it("S11 are one event without keys where all is as it was", () => {
+  it("are one event without keys where all is as it was", () => {
     ann.do(stream("one", { initialStates: { a: "1" } }));
     const { deltas } = ann.do(batch(set({ a: "2" }), set({ a: "1" })));
     const { changedKeys, removedKeys } = deltas[0] as StateDelta;
     assert.deepEqual([deltas.length, changedKeys, removedKeys], [1, [], []]);
   });
 
-  it("S9 S21 refuse an entry by the state that it meets, without a trace of it", () => {
+  it("refuse an entry by the state that it meets, without a trace of it", () => {
     ann.do(stream("one", { initialStates: { a: "1", b: "2" } }));
     const step = ann.do(
       batch(set({ c: "3" }), set({ a: "9", d: "4" }), set({ d: "4" }, { replace: true }), set({ e: "5" })),
@@ -51,7 +51,7 @@ describe("channel: batches", () => {
     assert.deepEqual(heard(step.deltas), [{ d: "4", e: "5" }]);
   });
 
-  it("S11 S14 let no entry expect a revision behind one that was carried out", () => {
+  it("let no entry expect a revision behind one that was carried out", () => {
     ann.do(stream("one", { initialStates: { a: "1" } }));
     const expecting = (expectedRevision: number) => set({ a: `${expectedRevision}` }, { expectedRevision });
     assert.deepEqual(entriesOf(ann.do(batch(expecting(7), expecting(2), expecting(2), expecting(3)))), [
@@ -63,7 +63,7 @@ describe("channel: batches", () => {
     assert.deepEqual(ann.states, { a: "2" });
   });
 
-  it("S12 S14 are one write of a state that waits for its join", () => {
+  it("are one write of a state that waits for its join", () => {
     const step = ann.do(
       batch(set({ a: "1" }, { expectedRevision: 0 }), set({ b: "2" }), set({ c: "3" }, { expectedRevision: 0 })),
     );
@@ -74,7 +74,7 @@ describe("channel: batches", () => {
     assert.deepEqual(ann.member.pending?.states, { a: "4", b: "2" });
   });
 
-  it("S22 change nothing where all entries are refused, not even what has run out", () => {
+  it("change nothing where all entries are refused, not even what has run out", () => {
     ann.do(lease("one", 1000));
     ann.tick = 1000;
     const before = ann.member;
@@ -85,7 +85,7 @@ describe("channel: batches", () => {
     assert.deepEqual(ann.member, before);
   });
 
-  it("S11 S17 S21 join once, with the states of all joins that are not one too many", () => {
+  it("join once, with the states of all joins that are not one too many", () => {
     const step = ann.do(
       batch(lease("one", 1000, { a: "1" }), lease("two", 1000, { a: "2" }), lease("three", 1000, { b: "3" })),
     );

@@ -69,6 +69,25 @@ describe("calls of the client", () => {
     assert.equal((await presence.channel("chat_room").setState({ a: "" })).pending, false);
   });
 
+  it("a batch whose answer leaves the states out has results without them", async () => {
+    const state = user("ann", {}, 7);
+    service.handlers.batchSetState = () => ({
+      results: [{ result: { case: "response", value: { state, position: at(7) } } }],
+      statesOmitted: true,
+    });
+    service.handlers.batchJoinChannel = () => ({
+      results: [{ result: { case: "response", value: { sessionId: "s", state, position: at(7) } } }],
+      statesOmitted: true,
+    });
+    const channel = { type: "message", name: "chat_room" } as const;
+    const [set] = await presence.setStates([{ channel, userId: "ann", states: { a: "1" } }]);
+    const [joined] = await presence.joinMany([{ channel, userId: "ann" }]);
+    for (const result of [set, joined]) {
+      assert.ok(result?.ok);
+      assert.deepEqual([result.value.state.states, result.value.state.revision], [undefined, 7n]);
+    }
+  });
+
   it("removeState names keys, or none for all", async () => {
     const keys: string[][] = [];
     service.handlers.removeState = (request) => {

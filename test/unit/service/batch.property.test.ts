@@ -170,7 +170,7 @@ function refusalOf(result: EntryResult<unknown>): string | undefined {
 
 describe("service: batches, as a property", () => {
   property(
-    "S9 S11 S12 S14: the entries of a user are one change, and a refused one does not touch the others",
+    "the entries of a user are one change, and a refused one does not touch the others",
     [batches],
     (all) => play(new World({ limits: LIMITS }), all, true),
     { runs: 200 },

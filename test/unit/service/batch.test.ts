@@ -68,7 +68,7 @@ describe("service: batches", () => {
     }
   });
 
-  it("S11 S17 bring one user in once, however often it is named", async () => {
+  it("bring one user in once, however often it is named", async () => {
     const world = new World();
     const listener = await world.listen();
     const requests = Array.from({ length: 1000 }, (_, i) => {
@@ -87,7 +87,7 @@ describe("service: batches", () => {
     assert.equal(world.memory.stats().sessions, 33);
   });
 
-  it("S11 answer the entries of one user alike, whoever stands between them", async () => {
+  it("answer the entries of one user alike, whoever stands between them", async () => {
     const world = new World();
     await join(world, ["ann", "bob"]);
     const requests = ["ann", "bob", "ann"].map((userId, i) => ({ channel: ROOM, userId, states: { a: String(i) } }));
