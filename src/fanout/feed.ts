@@ -9,6 +9,7 @@ import { type FeedOptions, FeedReader, type FeedReaderHost } from "./feed_reader
 import type { Sink } from "./ports.js";
 import type { ReaderStateName } from "./reader.js";
 import type { SharedCodec } from "./shared_codec.js";
+import { MAX_CHUNK_BYTES } from "./snapshot.js";
 
 /** Settings of the feed; the same as the hub's where the names are the same. */
 export interface FeedSettings {
@@ -19,6 +20,8 @@ export interface FeedSettings {
   readonly source: FeedSource;
   /** Most bytes of collapsed changes that wait for one slow watcher (S16a). Default 262144. */
   readonly maxBacklogBytes: number;
+  /** The largest message of several events, in bytes. Default 262144. */
+  readonly maxMessageBytes?: number;
   /** How long a watcher may take nothing before it is ended, in ms. Default 60000. */
   readonly laggingTimeoutMs: number;
   /** Runs `flush` later in this turn of the event loop: `setImmediate`, but for tests. */
@@ -76,6 +79,10 @@ export class Feed implements FeedReaderHost {
     return this.settings.maxBacklogBytes;
   }
 
+  get maxMessageBytes(): number {
+    return this.settings.maxMessageBytes ?? MAX_CHUNK_BYTES;
+  }
+
   /** How many watchers there are, and how they fare. */
   stats(): FeedStats {
     return { watchers: { ...this.#counts }, delivered: this.#delivered };
@@ -97,7 +104,7 @@ export class Feed implements FeedReaderHost {
 
   handOut(): void {
     if (this.#news.size === 0) return;
-    const batch = new NewsBatch([...this.#news.values()]);
+    const batch = new NewsBatch([...this.#news.values()], this.maxMessageBytes);
     this.#news = new Map();
     for (const reader of this.#readers) reader.take(batch);
     for (const { channel, deltas } of batch.news) {

@@ -42,7 +42,10 @@ export class NewsBatch {
   #all: readonly News[] | undefined;
   #messages: readonly Message[] | undefined;
 
-  constructor(readonly news: readonly ChannelNews[]) {}
+  constructor(
+    readonly news: readonly ChannelNews[],
+    private readonly maxMessageBytes: number,
+  ) {}
 
   /** All of it, for every watcher of all channels. */
   get all(): readonly News[] {
@@ -52,7 +55,10 @@ export class NewsBatch {
 
   /** All of it in messages. */
   get messages(): readonly Message[] {
-    this.#messages ??= joinPieces(this.all.map(({ told }) => told.piece));
+    this.#messages ??= joinPieces(
+      this.all.map(({ told }) => told.piece),
+      this.maxMessageBytes,
+    );
     return this.#messages;
   }
 }

@@ -31,6 +31,8 @@ export interface FeedOptions {
 /** What a watcher's reader needs of the feed. */
 export interface FeedReaderHost extends RoundHost {
   readonly feedCodec: FeedCodec;
+  /** Most bytes of several events in one message. */
+  readonly maxMessageBytes: number;
   /** Runs `work` in a later turn of the event loop. */
   later(work: () => void): void;
   /** So many changes were written, each counted once for each reader. */
@@ -96,7 +98,7 @@ export class FeedReader {
       this.#send(batch.all, batch.messages);
     } else {
       const news = this.#wanted(batch);
-      this.#send(news, layOut(piecesOf(news)));
+      this.#send(news, layOut(piecesOf(news), this.host.maxMessageBytes));
     }
     const waiting = this.#backlog.bytes + (this.#round?.bytes ?? 0);
     if (this.#blocked && waiting > this.host.maxBacklogBytes) this.#lose();
@@ -157,7 +159,7 @@ export class FeedReader {
       this.#startRound();
     } else {
       const news = this.#backlog.drain();
-      this.#send(news, layOut(piecesOf(news)));
+      this.#send(news, layOut(piecesOf(news), this.host.maxMessageBytes));
     }
     this.#advance();
   }
@@ -224,7 +226,7 @@ export class FeedReader {
   /** Writes what the feed says of itself, or a round: all of it, which is little more than a message. */
   #write(pieces: readonly Piece[], events: number): void {
     let room = true;
-    for (const { bytes } of layOut(pieces)) room = this.sink.write(bytes);
+    for (const { bytes } of layOut(pieces, this.host.maxMessageBytes)) room = this.sink.write(bytes);
     this.host.onDelivered(events);
     if (!room) this.#block();
   }

@@ -124,13 +124,15 @@ class Course {
 }
 
 const backlogs = fc.constantFrom(300, 1500, 100_000);
+/** For messages of one event, of a few, and of all. */
+const messages = fc.constantFrom(1, 500, 262_144);
 
 describe("fanout: what watchers are told, as a property", () => {
   property(
     "S16 S16a a watcher's view is the truth in the end, however it reads; occupied and vacated enclose the rest",
-    [backlogs, actions],
-    (maxBacklogBytes, things) => {
-      const course = new Course(new FeedStage({ maxBacklogBytes, laggingTimeoutMs: 1e9 }));
+    [backlogs, messages, actions],
+    (maxBacklogBytes, maxMessageBytes, things) => {
+      const course = new Course(new FeedStage({ maxBacklogBytes, maxMessageBytes, laggingTimeoutMs: 1e9 }));
       for (const action of things) course.act(action);
       for (let round = 0; round < 30; round++) {
         for (const { sink } of course.watchers) sink.drain();
@@ -143,12 +145,12 @@ describe("fanout: what watchers are told, as a property", () => {
 
   property(
     "S16 S16a the same with an engine that is far away",
-    [backlogs, actions, fc.array(fc.nat(3), { minLength: 1, maxLength: 20 })],
-    async (maxBacklogBytes, things, delays) => {
+    [backlogs, messages, actions, fc.array(fc.nat(3), { minLength: 1, maxLength: 20 })],
+    async (maxBacklogBytes, maxMessageBytes, things, delays) => {
       let next = 0;
       const distant = (engine: ConstructorParameters<typeof DistantEngine>[0]) =>
         new DistantEngine(engine, () => delays[next++ % delays.length]!);
-      const stage = new FeedStage({ maxBacklogBytes, laggingTimeoutMs: 1e9 }, distant);
+      const stage = new FeedStage({ maxBacklogBytes, maxMessageBytes, laggingTimeoutMs: 1e9 }, distant);
       const course = new Course(stage);
       for (const action of things) {
         // Late news of a life that was forgotten a minute ago are not what this engine is late by.
