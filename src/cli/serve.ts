@@ -4,6 +4,7 @@ import { addChannelSettings, type ChannelSettings } from "../server/channel_sett
 import { type RollcallServer, startServer } from "../server/server.js";
 import {
   environmentName,
+  formatAddress,
   parseSetting,
   SETTINGS,
   type ServerSettings,
@@ -95,12 +96,13 @@ async function serve(options: Partial<ServerSettings>): Promise<void> {
 /** One line on why a server cannot be started, for the errors that are not bugs. */
 function explain(error: unknown): string | undefined {
   if (error instanceof SettingError) return error.message;
-  const { code, address, port } = error as NodeJS.ErrnoException & { address?: string; port?: number };
+  const { code, address = "", port = 0 } = error as NodeJS.ErrnoException & { address?: string; port?: number };
+  const where = formatAddress({ host: address, port });
   switch (code) {
     case "EADDRINUSE":
-      return `${address}:${port} is in use by another program; choose another with --listen HOST:PORT`;
+      return `${where} is in use by another program; choose another with --listen HOST:PORT`;
     case "EACCES":
-      return `${address}:${port} may not be listened on by this user; choose a port above 1023 with --listen`;
+      return `${where} may not be listened on by this user; choose a port above 1023 with --listen`;
     case "EADDRNOTAVAIL":
       return `${address} is not an address of this machine; choose one with --listen HOST:PORT`;
     case "ENOTFOUND":

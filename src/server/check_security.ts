@@ -1,6 +1,6 @@
 import type { ListenAddress } from "../rpc/connections.js";
 import type { SecuritySettings } from "./security_settings.js";
-import { SettingError } from "./setting.js";
+import { formatAddress, SettingError } from "./setting.js";
 
 /** What of the settings decides who is let in, and from where. */
 export interface Exposure extends SecuritySettings {
@@ -29,7 +29,7 @@ export function usesTokens(settings: SecuritySettings): boolean {
 /** Settings of security, checked against each other; throws a SettingError. */
 export function checkSecurity(settings: Exposure): void {
   const { listen, trustCallers, devSecret, tokenJwks, tlsCert, tlsKey, tlsClientCa, identityFromCert } = settings;
-  const where = `--listen ${listen.host}:${listen.port}`;
+  const where = `--listen ${formatAddress(listen)}`;
   const authenticating = isAuthenticating(settings);
   const sources = keySources(settings);
   if (sources.length > 1) throw new SettingError(`${sources.join(" and ")}: give one of them`);

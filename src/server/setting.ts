@@ -38,6 +38,11 @@ export function environmentName(setting: Setting): string {
   return `ROLLCALL_${setting.flag.toUpperCase().replaceAll("-", "_")}`;
 }
 
+/** An address as `host:port`, with an IPv6 host in brackets. */
+export function formatAddress({ host, port }: ListenAddress): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
 /** A setting that a server cannot be started with. The message is one line for a person. */
 export class SettingError extends Error {
   override readonly name = "SettingError";

@@ -7,7 +7,7 @@ import { checkRates, RATE_SETTINGS } from "./rate_settings.js";
 import { SECURITY_SETTINGS, type SecuritySettings } from "./security_settings.js";
 import { KIB, MIB, MINUTE, parseQuantity, SECOND, type Setting, SettingError } from "./setting.js";
 
-export { environmentName, type Setting, SettingError } from "./setting.js";
+export { environmentName, formatAddress, type Setting, SettingError } from "./setting.js";
 
 /** All settings of a server, in the units in which it computes: milliseconds, bytes, counts. */
 export interface ServerSettings extends SecuritySettings, CallRateSettings, MemorySettings {
@@ -376,11 +376,6 @@ export function checkSettings(settings: ServerSettings): void {
       `--keepalive-timeout ${keepaliveTimeout}ms is longer than --keepalive ${keepalive}ms: pings would overlap`,
     );
   }
-}
-
-/** An address as a URL has it: IPv6 in brackets. */
-export function formatAddress({ host, port }: ListenAddress): string {
-  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
 function parseAddress(setting: Setting, text: string): ListenAddress {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { networkInterfaces } from "node:os";
 import { fileURLToPath } from "node:url";
 import type { RollcallServer } from "../../src/server/server.js";
 import { startTestServer } from "../support/server.js";
@@ -71,6 +72,19 @@ describe("rollcall serve, when it cannot", () => {
       assert.equal(stdout, "");
     });
   }
+});
+
+describe("rollcall serve on an IPv6 address that is in use", () => {
+  it("writes the address in brackets", async function () {
+    if (!Object.values(networkInterfaces()).some((all) => all?.some(({ address }) => address === "::1"))) {
+      this.test!.title += " (skipped: this machine has no ::1)";
+      this.skip();
+    }
+    const other = await startTestServer({ listen: { host: "::1", port: 0 } });
+    const { stderr } = await serve(["--listen", other.address]);
+    await other.close();
+    assert.ok(stderr.startsWith(`rollcall: ${other.address} is in use by another program`), stderr);
+  });
 });
 
 describe("rollcall serve with a deprecated setting", () => {

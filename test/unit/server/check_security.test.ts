@@ -21,6 +21,14 @@ describe("server: settings of security, against each other (S20)", () => {
     }
   });
 
+  it("writes an IPv6 address in brackets", () => {
+    for (const more of [{}, { devSecret: true }])
+      assert.throws(
+        () => check({ listen: { host: "::", port: 55243 }, ...more }),
+        /^SettingError: --listen \[::\]:55243 is/,
+      );
+  });
+
   const refused: readonly [string, Partial<ServerSettings>, RegExp][] = [
     ["certificates that name nobody are no authentication", { ...everywhere, ...mutual }, /callers are believed/],
     ["encryption alone is no authentication", { ...everywhere, ...tls }, /callers are believed/],
