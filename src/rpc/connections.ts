@@ -106,7 +106,14 @@ export class Connections {
     const { maxStreams } = options;
     this.#front = Http2Front.of(server, { initialStreams: Math.min(UNAUTHENTICATED_STREAMS, maxStreams), maxStreams });
     this.#settingUp = new Turnstile(SET_UP_PER_TURN, (socket) => this.#come(socket));
-    this.#tls = tls && createTlsServer(tls.material, (socket) => this.#secured(socket), tls.onRefused);
+    this.#tls =
+      tls &&
+      createTlsServer(
+        tls.material,
+        () => clock.now().wall,
+        (socket) => this.#secured(socket),
+        tls.onRefused,
+      );
     // What is read before a connection is set up would be dealt with in one go: hundreds of calls, however they end.
     this.#listener = createServer({ noDelay: true, pauseOnConnect: true }, (socket) => {
       // Who is lost while it waits for its turn has nobody else yet who listens to that.

@@ -22,10 +22,11 @@ const contextOf = ({ cert, key, clientCa }: TlsMaterial) =>
 /**
  * What makes connections secure: TLS 1.2 or later, and HTTP/2 alone. It does not listen; connections are given to it as
  * its event `connection`. `onSecure`: one is secure, and a client certificate that was asked for is good. `onRefused`: a
- * handshake failed, for plain text, an unknown or expired certificate or an old version of TLS.
+ * handshake failed, for plain text, an unknown or expired certificate or an old version of TLS. `now`: ms since 1970.
  */
 export function createTlsServer(
   material: TlsMaterial,
+  now: () => number,
   onSecure: (socket: TLSSocket) => void,
   onRefused: (error: Error) => void,
 ): TlsServer {
@@ -37,7 +38,14 @@ export function createTlsServer(
     rejectUnauthorized: asksForCertificate,
     handshakeTimeout: HANDSHAKE_MS,
   });
-  server.on("secureConnection", onSecure);
+  server.on("secureConnection", (socket) => {
+    if (!asksForCertificate || isValid(socket, now())) {
+      onSecure(socket);
+      return;
+    }
+    socket.destroy();
+    onRefused(new Error("the client certificate has expired, or is not valid yet"));
+  });
   server.on("tlsClientError", onRefused);
   return server;
 }
@@ -48,6 +56,12 @@ export function createTlsServer(
  */
 export function renewTls(server: TlsServer, material: TlsMaterial): void {
   server.setSecureContext(contextOf(material));
+}
+
+/** Whether the client certificate is within its dates. A resumed TLS session is not verified again by OpenSSL. */
+function isValid(socket: TLSSocket, at: number): boolean {
+  const { valid_from, valid_to } = socket.getPeerCertificate();
+  return Date.parse(valid_from) <= at && at < Date.parse(valid_to);
 }
 
 /** The name in the certificate that a client brought, where it is one that was asked for and found good. */

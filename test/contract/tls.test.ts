@@ -7,17 +7,20 @@ import path from "node:path";
 import { setInterval } from "node:timers/promises";
 import { connect as connectTls, type TLSSocket } from "node:tls";
 import { credentials } from "@grpc/grpc-js";
-import type { RollcallServer } from "../../src/server/server.js";
+import type { RollcallServer, ServerParts } from "../../src/server/server.js";
 import type { ServerSettings } from "../../src/server/settings.js";
+import { FRAME, frame, PREFACE } from "../hostile/raw_connection.js";
 import { connect, message } from "../support/calls.js";
 import { type Authority, type Certificate, makeAuthority } from "../support/certificates.js";
 import { endChild, startSubscriberProcess } from "../support/child.js";
 import { Listener } from "../support/listener.js";
+import { ManualClock } from "../support/manual_clock.js";
 import { refusalOf } from "../support/refusal.js";
 import { startTestServer } from "../support/server.js";
 import { TcpProxy } from "../support/tcp_proxy.js";
 import { hs256, SECRET } from "../support/tokens.js";
 
+const DAY_MS = 86_400_000;
 const GRACE_MS = 400;
 const room = message("chat_room");
 
@@ -51,8 +54,9 @@ describe("TLS", () => {
     return { tlsCert: file("cert.pem", cert), tlsKey: file("key.pem", key) };
   }
 
-  async function start(settings: Partial<ServerSettings> = {}): Promise<RollcallServer> {
-    server = await startTestServer({ presenceTimeout: GRACE_MS, ...write(authority.issue("server")), ...settings });
+  async function start(settings: Partial<ServerSettings> = {}, parts: ServerParts = {}): Promise<RollcallServer> {
+    const files = write(authority.issue("server"));
+    server = await startTestServer({ presenceTimeout: GRACE_MS, ...files, ...settings }, parts);
     return server;
   }
 
@@ -193,6 +197,36 @@ describe("TLS", () => {
     assert.equal(await by(hs256({ claims: { sub: "anna", exp: Date.now() / 1000 + 60 } })), "anna");
     await assert.rejects(by("nonsense"), /UNAUTHENTICATED/);
   });
+
+  for (const version of ["TLSv1.2", "TLSv1.3"] as const)
+    it(`looks at the dates of a client certificate when a session of ${version} is resumed`, async () => {
+      const clock = new ManualClock({ wall: Date.now() });
+      const { address } = await start({ tlsClientCa: file("ca.pem", authority.cert) }, { clock });
+      const own = authority.issue("anna");
+      const settings = { ...own, minVersion: version, maxVersion: version };
+      const first = await shake(address, settings);
+      first.write(Buffer.concat([PREFACE, frame(FRAME.SETTINGS, 0, 0)]));
+      await once(first, "data");
+      // With TLS 1.3 the ticket comes after the handshake, and before what the server sends first.
+      const session = first.getSession();
+
+      /** Resumes the session; whether the server then speaks HTTP/2. */
+      const isServed = async (): Promise<boolean> => {
+        const resumed = await shake(address, { ...settings, session });
+        assert.ok(resumed.isSessionReused());
+        resumed.on("error", () => {});
+        resumed.write(Buffer.concat([PREFACE, frame(FRAME.SETTINGS, 0, 0)]));
+        const answered = once(resumed, "data").then(() => true);
+        const closed = new Promise<boolean>((resolve) => resumed.once("close", () => resolve(false)));
+        return Promise.race([answered, closed]);
+      };
+      assert.equal(await isServed(), true);
+      clock.jumpWall(2 * DAY_MS);
+      assert.equal(await isServed(), false);
+      clock.jumpWall(-4 * DAY_MS);
+      assert.equal(await isServed(), false);
+      for (const one of open.splice(0)) await one.close();
+    });
 
   it("shows a new certificate after a reload, ends no stream, and keeps the old one when the new is no good", async () => {
     const running = await start();
