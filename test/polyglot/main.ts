@@ -3,8 +3,10 @@ import { mkdirSync } from "node:fs";
 import path from "node:path";
 import { promisify } from "node:util";
 import { Command } from "commander";
+import { Checks } from "./checks.js";
 import { runExample } from "./example.js";
 import { LANGUAGES, ROOT } from "./languages.js";
+import { loseStreams } from "./lost_streams.js";
 import { play } from "./play.js";
 import { Runner } from "./runner.js";
 import { readScenario } from "./scenario.js";
@@ -63,11 +65,12 @@ function pairsOf(names: readonly string[]): [string, string][] {
 
 async function main(wanted: readonly string[]): Promise<boolean> {
   const names: string[] = [];
-  let good = true;
+  let areBuilt = true;
+  const checks = new Checks();
   for (const name of wanted) {
     if (!(await available(name))) continue;
     if (await built(name)) names.push(name);
-    else good = false;
+    else areBuilt = false;
   }
   const scenario = readScenario();
   const runners = new Map(names.map((name) => [name, start(name)]));
@@ -77,38 +80,23 @@ async function main(wanted: readonly string[]): Promise<boolean> {
   try {
     for (const name of names) {
       const example = LANGUAGES[name]!.example?.(cacheOf(name));
-      if (!example) continue;
-      try {
-        await runExample(example, ROOT);
-        console.log(`ok       ${name}'s example comes back unnoticed`);
-      } catch (error) {
-        good = false;
-        console.log(`FAILED   ${name}'s example: ${(error as Error).message}`);
-      }
+      if (example) await checks.check(`${name}'s example comes back unnoticed`, () => runExample(example, ROOT));
     }
     for (const [name, runner] of runners) {
-      try {
-        console.log(`ok       ${name} opens 30 connections in a row: ${await shortConnectionsOf(runner)}`);
-      } catch (error) {
-        good = false;
-        console.log(`FAILED   ${name} opens 30 connections in a row: ${(error as Error).message}`);
-      }
+      await checks.check(`${name} opens 30 connections in a row`, () => shortConnectionsOf(runner));
     }
+    await checks.check("lost streams end as documented", () => loseStreams(runners));
     for (const [actor, watcher] of pairs) {
-      try {
-        await play(scenario, runners.get(actor)!, double ?? runners.get(watcher)!);
-        console.log(`ok       ${actor} acts, ${watcher} watches`);
-      } catch (error) {
-        good = false;
-        console.log(`FAILED   ${actor} acts, ${watcher} watches: ${(error as Error).message}`);
-      }
+      await checks.check(`${actor} acts, ${watcher} watches`, () =>
+        play(scenario, runners.get(actor)!, double ?? runners.get(watcher)!),
+      );
     }
   } finally {
     await Promise.all([...runners.values(), ...(double ? [double] : [])].map((runner) => runner.stop()));
   }
   const steps = scenario.reduce((sum, chapter) => sum + chapter.steps.length, 0);
   console.log(`${pairs.length} pairs played ${steps} steps each, with ${names.join(", ") || "no language at all"}`);
-  return good && names.length > 0;
+  return areBuilt && checks.passed && names.length > 0;
 }
 
 const { args } = new Command("npm run test:polyglot")

@@ -4,6 +4,7 @@ import path from "node:path";
 import { createInterface } from "node:readline";
 import { promisify } from "node:util";
 import { endChild } from "../support/child.js";
+import { Checks } from "./checks.js";
 import { ROOT } from "./languages.js";
 import { shortConnections } from "./short_connections.js";
 
@@ -61,40 +62,33 @@ export async function useTools(cache: string): Promise<boolean> {
   }
   const { child, address } = await startServe();
   const use = (tool: string, ...args: string[]) => say(path.join(cache, tool), args);
-  let good = true;
-  const check = async (name: string, what: () => Promise<unknown>) => {
-    try {
-      const figures = await what();
-      console.log(`ok       ${name}${typeof figures === "string" ? `: ${figures}` : ""}`);
-    } catch (error) {
-      good = false;
-      console.log(`FAILED   ${name}: ${(error as Error).message}`);
-    }
-  };
+  const checks = new Checks();
   const probe = (...args: string[]) => use("grpc-health-probe", `-addr=${address}`, "-connect-timeout=2s", ...args);
   try {
-    await check("grpcurl", () => useGrpcurl((...args) => use("grpcurl", "-plaintext", ...args), address));
-    await check("evans", () => useEvans((...args) => use("evans", "-r", ...evansTarget(address), "cli", ...args)));
-    await check("ghz", async () => {
+    await checks.check("grpcurl", () => useGrpcurl((...args) => use("grpcurl", "-plaintext", ...args), address));
+    await checks.check("evans", () =>
+      useEvans((...args) => use("evans", "-r", ...evansTarget(address), "cli", ...args)),
+    );
+    await checks.check("ghz", async () => {
       const data = JSON.stringify({ channel: ROOM, userId: "anna", states: { Mode: "Happy" } });
       const args = ["--insecure", "--call", `${SERVICE}/SetState`, "-d", data, "-n", "300", "-c", "10"];
       const { text } = await use("ghz", ...args, "--format", "json", address);
       const { count, statusCodeDistribution } = JSON.parse(text);
       expect(count === 300 && statusCodeDistribution.OK === 300, "300 calls, all OK", text.slice(0, 500));
     });
-    await check("grpcurl opens 30 connections in a row", () =>
+    await checks.check("grpcurl opens 30 connections in a row", () =>
       shortConnections(async () => {
         const { good, text } = await use("grpcurl", "-plaintext", address, "list");
         expect(good, "a list", text);
       }),
     );
-    await check("grpc_health_probe opens 30 connections in a row", () =>
+    await checks.check("grpc_health_probe opens 30 connections in a row", () =>
       shortConnections(async () => {
         const { good, text } = await probe();
         expect(good, "SERVING", text);
       }),
     );
-    await check("grpc_health_probe", async () => {
+    await checks.check("grpc_health_probe", async () => {
       for (const service of ["", SERVICE]) {
         const { good: serving, text } = await probe(`-service=${service}`);
         expect(serving && text.includes("SERVING"), `"${service}" to be SERVING`, text);
@@ -106,7 +100,7 @@ export async function useTools(cache: string): Promise<boolean> {
   } finally {
     await endChild(child);
   }
-  return good;
+  return checks.passed;
 }
 
 async function useGrpcurl(grpcurl: (...args: string[]) => Promise<Said>, address: string): Promise<void> {
@@ -171,7 +165,7 @@ async function useEvans(evans: (...args: string[]) => Promise<Said>): Promise<vo
 }
 
 /** Starts the server as a user does, at a port that the system chooses. */
-async function startServe(): Promise<{ child: ChildProcess; address: string }> {
+export async function startServe(): Promise<{ child: ChildProcess; address: string }> {
   const args = ["--import", "tsx", "src/cli/main.ts", "serve", "--listen", "127.0.0.1:0", "--rate-limit", "0"];
   const child = spawn(process.execPath, args, { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"] });
   const address = await new Promise<string>((resolve, reject) => {

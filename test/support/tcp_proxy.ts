@@ -59,6 +59,14 @@ export class TcpProxy {
     }
   }
 
+  /** Resets every connection (RST), both ends at once; new ones are taken. */
+  reset(): void {
+    for (const { near, far } of this.#pairs) {
+      near.resetAndDestroy();
+      far.resetAndDestroy();
+    }
+  }
+
   /** Cuts every connection and those that come, until `flow`. */
   refuse(): void {
     this.#refusing = true;

@@ -439,8 +439,8 @@ export const RemoteJoinSchema: GenMessage<RemoteJoin> = /*@__PURE__*/
   messageDesc(file_presence_v1_presence, 7);
 
 /**
- * RemoteLeave says that the event's user left: it cancelled its last stream or
- * called LeaveChannel. A client forgets its state.
+ * RemoteLeave says that the event's user left: it called LeaveChannel, or
+ * cancelled its last stream and kept its connection. A client forgets its state.
  *
  * @generated from message presence.v1.RemoteLeave
  */

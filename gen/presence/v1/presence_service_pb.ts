@@ -289,9 +289,14 @@ export type SubscribePresenceRequest = Message<"presence.v1.SubscribePresenceReq
   presenceTimeout?: Duration | undefined;
 
   /**
-   * Whether cancelling the stream is a leave (true, the default) or a drop
-   * (false). Behind a proxy a lost client can look like a cancel. Unset: the
-   * server's setting.
+   * Whether cancelling the stream is a leave (true, the default) or a disconnect
+   * (false). If the connection ends within 50 ms of the cancel (FIN, RST or
+   * GOAWAY of the client), and no other call began on it in between, the cancel
+   * is a disconnect in either case, and presence_timeout counts from the cancel.
+   * Less than 100 ms before the call's deadline it counts as the deadline
+   * passing, a disconnect. LeaveChannel is a leave whatever this field says.
+   * Behind a proxy a lost client can look like a cancel. Unset: the server's
+   * setting.
    *
    * @generated from field: optional bool leave_on_cancel = 8;
    */
@@ -1076,8 +1081,9 @@ export const PresenceService: GenService<{
    * other users, in order, none twice. A client applies what comes and then holds
    * exactly the server's state as of the last position.
    *
-   * Cancelling the stream leaves the channel at once, when it was the user's
-   * last session there; losing the connection leaves the user present for
+   * LeaveChannel ends the session at once. So does cancelling the stream, as soon
+   * as another call follows on the connection and otherwise after 50 ms. If the
+   * connection ends within that time, or is lost, the user stays present for
    * `presence_timeout`. The server should be given HTTP/2 keepalive pings by
    * clients that want to find out about a dead server; it sends its own.
    *
