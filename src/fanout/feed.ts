@@ -6,10 +6,12 @@ import { Deadlines } from "../time/deadlines.js";
 import { ChannelNews, type FeedChannel, NewsBatch } from "./feed_news.js";
 import type { FeedCodec, FeedSource } from "./feed_ports.js";
 import { type FeedOptions, FeedReader, type FeedReaderHost } from "./feed_reader.js";
+import { FeedSnapshots } from "./feed_snapshots.js";
 import type { Sink } from "./ports.js";
 import type { ReaderStateName } from "./reader.js";
 import type { SharedCodec } from "./shared_codec.js";
 import { MAX_CHUNK_BYTES } from "./snapshot.js";
+import { Worklist } from "./worklist.js";
 
 /** Settings of the feed; the same as the hub's where the names are the same. */
 export interface FeedSettings {
@@ -51,7 +53,9 @@ export class Feed implements FeedReaderHost {
   readonly #readers = new Set<FeedReader>();
   /** Occupied channels of which something was told, so that a channel's name is encoded once for its life. */
   readonly #channels = new Map<ChannelKey, FeedChannel>();
+  readonly snapshots: FeedSnapshots;
   readonly #stuck: Deadlines<FeedReader>;
+  readonly #work: Worklist;
   readonly #counts = { live: 0, lagging: 0, resyncing: 0 };
   #following: Following | undefined;
   /** What is not handed out yet, by channel and epoch. */
@@ -61,6 +65,8 @@ export class Feed implements FeedReaderHost {
 
   constructor(private readonly settings: FeedSettings) {
     this.#stuck = new Deadlines(settings.clock, (reader) => this.#giveUp(reader));
+    this.#work = new Worklist(settings.schedule);
+    this.snapshots = new FeedSnapshots(settings);
   }
 
   get codec(): SharedCodec {
@@ -116,7 +122,7 @@ export class Feed implements FeedReaderHost {
   }
 
   later(work: () => void): void {
-    this.settings.schedule(work);
+    this.#work.add(work);
   }
 
   onDelivered(events: number): void {

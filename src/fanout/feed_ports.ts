@@ -1,5 +1,6 @@
 import type { ChannelId } from "../model/channel_id.js";
 import type { Delta } from "../model/delta.js";
+import type { Position } from "../model/position.js";
 import type { Piece, SourceSnapshot } from "./ports.js";
 
 /** Hears of a commit in one of all channels. */
@@ -11,6 +12,8 @@ export interface FeedSource {
   watchAll(onNews: OnNews): (() => void) | Promise<() => void>;
   /** Every channel where somebody is present; answered behind the news of all that it takes account of. */
   occupied(): readonly ChannelId[] | Promise<readonly ChannelId[]>;
+  /** Where a channel stands. */
+  summary(channel: ChannelId): { readonly position: Position } | Promise<{ readonly position: Position }>;
   /** Everybody who is present. What is answered at once holds nothing that was not told before. */
   snapshot(channel: ChannelId): SourceSnapshot | Promise<SourceSnapshot>;
 }

@@ -33,7 +33,7 @@ export interface FeedReaderHost extends RoundHost {
   readonly feedCodec: FeedCodec;
   /** Most bytes of several events in one message. */
   readonly maxMessageBytes: number;
-  /** Runs `work` in a later turn of the event loop. */
+  /** Runs `work` in a later turn of the event loop, one piece a turn for all readers. */
   later(work: () => void): void;
   /** So many changes were written, each counted once for each reader. */
   onDelivered(events: number): void;
@@ -188,6 +188,10 @@ export class FeedReader {
     while (this.#round && !this.#blocked && bytes < GATHER_BYTES) {
       const step = this.#round.step();
       if (step === "waiting") break;
+      if (step === "encoded") {
+        bytes = GATHER_BYTES;
+        break;
+      }
       if (step === "over") {
         this.#round = undefined;
         pieces.push(this.host.feedCodec.complete(this.host.wall()));

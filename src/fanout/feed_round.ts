@@ -1,18 +1,17 @@
 import { type ChannelId, type ChannelKey, channelKey } from "../model/channel_id.js";
 import type { Position } from "../model/position.js";
-import type { UserState } from "../model/user_state.js";
 import type { ChannelFilter } from "./channel_filter.js";
 import { FeedBacklog } from "./feed_backlog.js";
 import type { ChannelNews, FeedChannel, ToldDelta } from "./feed_news.js";
 import type { FeedSource } from "./feed_ports.js";
+import type { ChannelAt, FeedSnapshots } from "./feed_snapshots.js";
 import { concat } from "./messages.js";
-import type { EventCodec, Piece, SourceSnapshot } from "./ports.js";
-import { MAX_CHUNK_BYTES, SharedSnapshot } from "./snapshot.js";
-import { SEGMENT_USERS, SnapshotUsers } from "./snapshot_users.js";
+import type { Piece } from "./ports.js";
+import type { SharedSnapshot } from "./snapshot.js";
 
 /** What a round needs of the feed. */
 export interface RoundHost {
-  readonly codec: EventCodec;
+  readonly snapshots: FeedSnapshots;
   readonly source: FeedSource;
   /** Most bytes that may wait for a snapshot to be answered. */
   readonly maxBacklogBytes: number;
@@ -38,8 +37,9 @@ export interface Ahead {
   readonly occupancy: number;
 }
 
-/** What a round has to say next, with how many changes that tells; or that it waits for the source, or is over. */
-export type Step = { readonly pieces: readonly Piece[]; readonly events: number } | "waiting" | "over";
+/** What a round has to say next, with how many changes that tells; that it waits for the source, or encoded a part of a
+ * large channel, or is over. */
+export type Step = { readonly pieces: readonly Piece[]; readonly events: number } | "waiting" | "encoded" | "over";
 
 const NOTHING: Step = { pieces: [], events: 0 };
 
@@ -128,7 +128,7 @@ export class FeedRound {
       }
       if (!snapshot.isComplete) {
         snapshot.build();
-        return NOTHING;
+        return "encoded";
       }
       this.#current = undefined;
       if (current.ahead) this.listener.onAhead(current.key, current.ahead);
@@ -159,10 +159,10 @@ export class FeedRound {
   }
 
   #ask(id: ChannelId, key: ChannelKey): Step {
-    const answer = answerOf(() => this.host.source.snapshot(id));
+    const answer = answerOf(() => this.host.snapshots.take(id));
     if (!(answer instanceof Promise)) {
-      this.#current = this.#telling(id, key, answer);
-      return NOTHING;
+      this.#current = telling(key, answer);
+      return answer.snapshot?.isComplete === false ? "encoded" : NOTHING;
     }
     const asked: Asked = { stage: "asked", id, key, early: [], bytes: 0 };
     this.#current = asked;
@@ -177,13 +177,12 @@ export class FeedRound {
     return "waiting";
   }
 
-  #answered({ id, key, early }: Asked, snapshot: SourceSnapshot): void {
-    const ahead: Ahead = { position: snapshot.position, occupancy: snapshot.users.length };
-    const telling = this.#telling(id, key, snapshot);
-    this.#current = telling;
-    if (telling) telling.ahead = ahead;
-    if (telling && early) {
-      for (const news of early) hold(telling, news);
+  #answered({ id, key, early }: Asked, ahead: ChannelAt): void {
+    const current = telling(key, ahead);
+    this.#current = current;
+    if (current) current.ahead = ahead;
+    if (current && early) {
+      for (const news of early) hold(current, news);
     } else if (early?.every((news) => after(news, ahead).length === 0)) {
       this.listener.onAhead(key, ahead);
     } else {
@@ -191,22 +190,6 @@ export class FeedRound {
       this.#current = undefined;
       this.#todo.set(key, id);
     }
-  }
-
-  /** A channel that is vacant needs no words: that is what the watcher takes it for. */
-  #telling(id: ChannelId, key: ChannelKey, { position, users }: SourceSnapshot): Telling | undefined {
-    if (users.length === 0) return undefined;
-    const { codec } = this.host;
-    const snapshot = new SharedSnapshot({
-      codec: codec.forChannel(id, position.epoch),
-      eventCodec: codec,
-      occupancy: users.length,
-      users: inSteps(users),
-      revision: position.revision,
-      time: this.host.wall(),
-      maxChunkBytes: MAX_CHUNK_BYTES,
-    });
-    return { stage: "telling", key, snapshot, next: 0, held: new FeedBacklog(), ahead: undefined };
   }
 
   #keepEarly(asked: Asked, news: ChannelNews): void {
@@ -227,15 +210,9 @@ function answerOf<T>(ask: () => T | Promise<T>): T | Promise<T> {
   }
 }
 
-/** Users to be encoded, so many at a time that other work gets its turn. */
-function inSteps(states: readonly UserState[]): readonly SnapshotUsers[] {
-  const steps: SnapshotUsers[] = [];
-  for (let from = 0; from < states.length; from += SEGMENT_USERS) {
-    const step = states.slice(from, from + SEGMENT_USERS);
-    const users = step.map((state) => ({ state, bytes: undefined }));
-    steps.push(new SnapshotUsers(users, false));
-  }
-  return steps;
+/** A channel that is vacant needs no words: that is what the watcher takes it for. */
+function telling(key: ChannelKey, { snapshot }: ChannelAt): Telling | undefined {
+  return snapshot && { stage: "telling", key, snapshot, next: 0, held: new FeedBacklog(), ahead: undefined };
 }
 
 /** Of a channel's news, what came after a snapshot. */

@@ -1,15 +1,22 @@
 import { type ChannelId, type ChannelKey, channelKey } from "../model/channel_id.js";
 import { PresenceError } from "../model/errors.js";
-import type { Clock } from "../time/clock.js";
+import type { Clock, Timer } from "../time/clock.js";
 import { Deadlines } from "../time/deadlines.js";
 import type { Pace } from "./pace.js";
 import type { ChannelSource, EventCodec, Sink } from "./ports.js";
 import { Reader, type ReaderOptions, type ReaderStateName } from "./reader.js";
 import { MAX_CHUNK_BYTES } from "./snapshot.js";
 import { Topic, type TopicHost } from "./topic.js";
+import { Worklist } from "./worklist.js";
 
 /** Timers are no finer than this; a shorter rest is none. */
 const MIN_REST_MS = 1;
+
+/**
+ * How long a large channel's topic is kept without readers, in ms. Loading it costs as much as its users: without this,
+ * one client that subscribes and cancels in a loop would make the server load it again each time.
+ */
+const KEEP_MS = 5000;
 
 /** Settings of the fan-out. */
 export interface HubOptions {
@@ -44,6 +51,8 @@ interface OpenTopic {
   readonly topic: Topic;
   /** Set once the watch has begun. */
   stop: (() => void) | undefined;
+  /** Set while it is kept without readers. */
+  kept: Timer | undefined;
 }
 
 /** All readers of all channels on this server. Knows no rules: it tells what has happened, to whoever listens. */
@@ -52,12 +61,13 @@ export class Hub implements TopicHost {
   readonly #places = new Map<Reader, OpenTopic>();
   #dirty = new Set<Topic>();
   readonly #resting = new Set<Topic>();
-  readonly #work: (() => void)[] = [];
+  readonly #work: Worklist;
   readonly #stuck: Deadlines<Reader>;
   readonly #counts = { live: 0, lagging: 0, resyncing: 0 };
   #delivered = 0;
 
   constructor(private readonly options: HubOptions) {
+    this.#work = new Worklist(options.schedule);
     this.#stuck = new Deadlines(options.clock, (reader) => this.#giveUp(reader));
   }
 
@@ -90,7 +100,13 @@ export class Hub implements TopicHost {
   subscribe(channel: ChannelId, options: ReaderOptions, sink: Sink): Reader {
     const key = channelKey(channel);
     const known = this.#topics.get(key);
-    const open = known ?? { topic: new Topic(channel, this, this.options.paceOf(channel)), stop: undefined };
+    const open = known ?? {
+      topic: new Topic(channel, this, this.options.paceOf(channel)),
+      stop: undefined,
+      kept: undefined,
+    };
+    open.kept?.cancel();
+    open.kept = undefined;
     const reader = new Reader(options, sink, open.topic);
     this.#counts.resyncing += 1;
     this.#places.set(reader, open);
@@ -118,8 +134,7 @@ export class Hub implements TopicHost {
 
   /** One piece of work a turn, of all channels together. */
   later(work: () => void): void {
-    this.#work.push(work);
-    if (this.#work.length === 1) this.options.schedule(() => this.#workOn());
+    this.#work.add(work);
   }
 
   onTransition(reader: Reader, from: ReaderStateName, to: ReaderStateName): void {
@@ -173,7 +188,12 @@ export class Hub implements TopicHost {
 
   #closeIfEmpty(open: OpenTopic): void {
     if (!open.topic.isEmpty || !open.stop) return;
-    open.stop();
+    if (open.topic.isLarge) open.kept ??= this.clock.setTimer(KEEP_MS, () => this.#closeTopic(open));
+    else this.#closeTopic(open);
+  }
+
+  #closeTopic(open: OpenTopic): void {
+    open.stop?.();
     open.stop = undefined;
     this.#forget(open);
   }
@@ -187,12 +207,6 @@ export class Hub implements TopicHost {
   #flushThisTurn(topic: Topic): void {
     if (this.#dirty.size === 0) this.options.schedule(() => this.#flush());
     this.#dirty.add(topic);
-  }
-
-  #workOn(): void {
-    this.#work[0]!();
-    this.#work.shift();
-    if (this.#work.length > 0) this.options.schedule(() => this.#workOn());
   }
 
   #flush(): void {

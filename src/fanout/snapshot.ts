@@ -40,7 +40,9 @@ export class SharedSnapshot {
   /** How many of `users` are in chunks, or in the one that is being filled. */
   #taken = 0;
   #filling: Uint8Array[] = [];
+  /** Of what is being filled. */
   #bytes = 0;
+  #size = 0;
   #waiting: (() => void)[] = [];
   readonly revision: number;
 
@@ -53,6 +55,11 @@ export class SharedSnapshot {
   /** Whether all chunks are built. */
   get isComplete(): boolean {
     return this.#subject === undefined;
+  }
+
+  /** Size of the chunks that are built, in bytes. */
+  get bytes(): number {
+    return this.#size;
   }
 
   /** The chunk at `index`, counted from 0; `undefined` if it is not built, or after the last. Each is a whole message. */
@@ -95,6 +102,7 @@ export class SharedSnapshot {
 
   #close({ codec, occupancy, revision, time }: SnapshotSubject, last: boolean): void {
     if (this.#filling.length === 0 && !last) return;
+    this.#size += this.#bytes;
     this.#chunks.push(codec.snapshot({ users: this.#filling, revision, time, occupancy, last }));
     this.#filling = [];
     this.#bytes = 0;

@@ -61,6 +61,8 @@ export class Topic implements ReaderHost {
   #intervals: IntervalMode | undefined;
   #snapshot: SharedSnapshot | undefined;
   #restUntil = 0;
+  #isLarge = false;
+  #isClosed = false;
 
   constructor(
     readonly channel: ChannelId,
@@ -97,9 +99,10 @@ export class Topic implements ReaderHost {
     const { users, position } = snapshot;
     const to = Math.min(from + LOAD_SLICE, users.length);
     for (let i = from; i < to; i++) this.#seen.put(users[i]!);
+    this.#isLarge = users.length > LOAD_SLICE;
     if (to < users.length) {
       this.host.later(() => {
-        if (!this.isEmpty) this.load(snapshot, to);
+        if (!this.#isClosed) this.load(snapshot, to);
       });
       return;
     }
@@ -138,8 +141,14 @@ export class Topic implements ReaderHost {
     this.#waiting.delete(reader);
   }
 
-  /** Keeps no time any more; to be called when nobody is left who reads. */
+  /** Whether loading it takes so long that it is worth keeping for a while. */
+  get isLarge(): boolean {
+    return this.#isLarge;
+  }
+
+  /** Stops loading, building and keeping time; to be called when it has no readers. */
   close(): void {
+    this.#isClosed = true;
     this.#intervals?.close();
   }
 
@@ -279,7 +288,7 @@ export class Topic implements ReaderHost {
   /** One chunk a turn, so that whatever else there is to do gets its turn in between. */
   #buildOn(snapshot: SharedSnapshot): void {
     this.host.later(() => {
-      if (this.isEmpty) return;
+      if (this.#isClosed) return;
       snapshot.build();
       if (!snapshot.isComplete) this.#buildOn(snapshot);
       else if (this.#waiting.size > 0) this.wantFlush();

@@ -88,6 +88,7 @@ describe("fanout: feeds", () => {
     let watches = 0;
     const stage = new FeedStage({}, (engine) => ({
       snapshot: (channel) => engine.snapshot(channel),
+      summary: (channel) => engine.summary(channel),
       occupied: () => engine.occupied(),
       watchAll: (onNews) => {
         watches += 1;
@@ -273,6 +274,7 @@ describe("fanout: feeds", () => {
         const stage = new FeedStage({}, (engine) => ({
           watchAll: (onNews) => (fail && failing === "watchAll" ? refuse() : engine.watchAll(onNews)),
           occupied: () => (fail && failing === "occupied" ? refuse() : engine.occupied()),
+          summary: (channel) => engine.summary(channel),
           snapshot: (channel) => (fail && failing === "snapshot" ? refuse() : engine.snapshot(channel)),
         }));
         stage.join(A, "ann");
