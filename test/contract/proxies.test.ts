@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { RollcallServer } from "../../src/server/server.js";
 import type { ServerSettings } from "../../src/server/settings.js";
+import { type Clock, systemClock } from "../../src/time/clock.js";
 import { connect, message } from "../support/calls.js";
 import { Listener } from "../support/listener.js";
 import { isInstalled, type ProxyName, ProxyProcess } from "../support/proxy_process.js";
@@ -14,6 +15,14 @@ const SEEN = {
   nginx: { cancel: "remoteTimeout", lost: "remoteTimeout" },
   haproxy: { cancel: "remoteLeave", lost: "remoteLeave" },
 } as const;
+
+/** The machine's clock, so many times as fast. */
+function fasterClock(times: number): Clock {
+  return {
+    now: () => ({ wall: Date.now(), tick: performance.now() * times }),
+    setTimer: (delayMs, fire) => systemClock.setTimer(delayMs / times, fire),
+  };
+}
 
 for (const name of Object.keys(SEEN) as ProxyName[]) {
   describe(`behind ${name}`, function () {
@@ -32,8 +41,8 @@ for (const name of Object.keys(SEEN) as ProxyName[]) {
       this.skip();
     });
 
-    async function start(settings: Partial<ServerSettings> = {}, idleSeconds = 60): Promise<void> {
-      server = await startTestServer({ presenceTimeout: 100, ...settings });
+    async function start(settings: Partial<ServerSettings> = {}, idleSeconds = 60, clock?: Clock): Promise<void> {
+      server = await startTestServer({ presenceTimeout: 100, ...settings }, clock && { clock });
       proxy = await ProxyProcess.start(name, { target: server.address, idleSeconds });
       network = await TcpProxy.to(proxy.socket);
       anna = listen(server.address, "anna");
@@ -99,6 +108,13 @@ for (const name of Object.keys(SEEN) as ProxyName[]) {
     it("ends an idle stream at its timeout", async () => {
       await start({}, 1);
       await assert.rejects((await tony()).next(), { code: 13 });
+    });
+
+    it("keeps an idle stream for which the server sends heartbeats", async () => {
+      await start({ streamHeartbeat: 5000 }, 1, fasterClock(20));
+      const listener = await tony();
+      // In twice the proxy's timeout come eight heartbeats.
+      for (let i = 0; i < 8; i++) assert.deepEqual((await listener.nextMessage()).events, []);
     });
   });
 }

@@ -27,13 +27,16 @@ export class Listener {
 
   /** The next event; rejects with the stream's error, or when the stream ends. */
   async next(): Promise<PresenceEvent> {
-    while (this.#ready.length === 0) {
-      const { value, done } = await this.#responses.next();
-      if (done) throw new Error("the stream ended with OK");
-      this.messages.push(value);
-      this.#ready.push(...value.events);
-    }
+    while (this.#ready.length === 0) this.#ready.push(...(await this.nextMessage()).events);
     return this.#ready.shift()!;
+  }
+
+  /** The next message, which has no events if it is a heartbeat; rejects as `next` does. */
+  async nextMessage(): Promise<SubscribePresenceResponse> {
+    const { value, done } = await this.#responses.next();
+    if (done) throw new Error("the stream ended with OK");
+    this.messages.push(value);
+    return value;
   }
 
   /** The next event, which must be of this kind; gives its body and the event. */
