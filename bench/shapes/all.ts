@@ -10,7 +10,6 @@ import { INTERVAL } from "./interval.js";
 import { JOIN_GROWTH } from "./join_growth.js";
 import { JOIN_STORM } from "./join_storm.js";
 import { LARGE_JOIN } from "./large_join.js";
-import { PACING } from "./pacing.js";
 import { REFUSED } from "./refused.js";
 import type { Shape } from "./shape.js";
 import { STEADY } from "./steady.js";
@@ -23,7 +22,6 @@ export const SHAPES: readonly Shape[] = [
   UNARY,
   AUTH,
   REFUSED,
-  PACING,
   HEARTBEAT,
   COUNT_ONLY,
   JOIN_STORM,

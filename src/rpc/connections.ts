@@ -1,15 +1,14 @@
-import type { Http2Session, ServerHttp2Session } from "node:http2";
+import type { ServerHttp2Session } from "node:http2";
 import { createServer, type Server as NetServer, type Socket } from "node:net";
 import type { TLSSocket, Server as TlsServer } from "node:tls";
 import { type Server, ServerCredentials } from "@grpc/grpc-js";
 import type { ClientCertificate } from "../service/caller.js";
 import type { Clock, Timer } from "../time/clock.js";
 import { networkOf } from "./client_network.js";
-import { Http2Front } from "./http2_front.js";
-import { type PacedConnection, PacedReading } from "./paced_reading.js";
+import { Http2Front, type Http2FrontOptions } from "./http2_front.js";
 import { certificateOf, createTlsServer, renewTls, type TlsMaterial } from "./tls.js";
-import { type AnyCall, http2StreamOf } from "./transport_internals.js";
 import { Turnstile } from "./turnstile.js";
+import { INITIAL_STREAMS } from "./unpaid_calls.js";
 
 type ConnectionInjector = ReturnType<Server["createConnectionInjector"]>;
 
@@ -32,13 +31,10 @@ export interface ConnectionsOptions {
   readonly clock: Clock;
   /** Connections from one IPv4 address, or from the first 64 bits of an IPv6 one; 0: any number. */
   readonly maxPerAddress: number;
-  /**
-   * How fast each is read, in bytes a second beside those of calls that are served, and a quarter of that at once; 0: as
-   * fast as it can be.
-   */
-  readonly bytesPerSecond: number;
-  /** Streams that a client may have open at once on one connection, once a call over it was authenticated. */
+  /** The most streams that a client may have open at once on one connection; it begins with fewer. */
   readonly maxStreams: number;
+  /** Runs `begin` for each new call, now or later; `path` is `/package.Service/Method`. */
+  readonly onCall: Http2FrontOptions["onCall"];
   /** How they are encrypted; undefined: they are plain text. */
   readonly tls: TlsOptions | undefined;
 }
@@ -46,17 +42,8 @@ export interface ConnectionsOptions {
 /** How many connections are set up in one turn of the event loop: under half a millisecond. */
 const SET_UP_PER_TURN = 4;
 
-/**
- * Streams that a client may have open at once on a connection over which no call was authenticated. A stranger's calls
- * cost as much as those of others.
- */
-const UNAUTHENTICATED_STREAMS = 100;
-
 /** How long a client has, in ms, to read the GOAWAY of a session that was destroyed, before its socket is closed. */
 const GOAWAY_MS = 1000;
-
-/** What the header fields and the framing of a call may come to, in bytes, so that it counts as served and no flood. */
-const CALL_OVERHEAD = 1024;
 
 /** One that was let in. */
 interface Connection {
@@ -64,11 +51,7 @@ interface Connection {
   /** What calls come over: the encrypted one, once there is one. */
   socket: Socket;
   session: ServerHttp2Session | undefined;
-  /** A call over it was authenticated. */
-  isAuthenticated: boolean;
   certificate: ClientCertificate | undefined;
-  /** Undefined: it is read as fast as it can be. */
-  paced: PacedConnection | undefined;
 }
 
 /**
@@ -88,9 +71,6 @@ export class Connections {
   readonly #front: Http2Front | undefined;
   /** Number of connections from each network that has any. */
   readonly #byNetwork = new Map<string, number>();
-  readonly #paced: PacedReading | undefined;
-  /** By HTTP/2 session: to find a call's connection by its peer costs several times as much. */
-  readonly #bySession = new WeakMap<Http2Session, Connection>();
   readonly #settingUp: Turnstile<Socket>;
   #refused = 0;
   #onEmpty: (() => void) | undefined;
@@ -99,12 +79,15 @@ export class Connections {
     server: Server,
     private readonly options: ConnectionsOptions,
   ) {
-    const { clock, tls, bytesPerSecond } = options;
-    this.#paced = bytesPerSecond > 0 ? new PacedReading({ clock, bytesPerSecond }) : undefined;
+    const { clock, tls } = options;
     // Encrypted or not is settled here: what is injected are HTTP/2 connections.
     this.#injector = server.createConnectionInjector(ServerCredentials.createInsecure());
-    const { maxStreams } = options;
-    this.#front = Http2Front.of(server, { initialStreams: Math.min(UNAUTHENTICATED_STREAMS, maxStreams), maxStreams });
+    const { maxStreams, onCall } = options;
+    this.#front = Http2Front.of(server, {
+      initialStreams: Math.min(INITIAL_STREAMS, maxStreams),
+      maxStreams,
+      onCall,
+    });
     this.#settingUp = new Turnstile(SET_UP_PER_TURN, (socket) => this.#come(socket));
     this.#tls =
       tls &&
@@ -130,11 +113,6 @@ export class Connections {
   /** Number of connections closed since the start because their address already had `maxPerAddress`. */
   get refused(): number {
     return this.#refused;
-  }
-
-  /** How many connections are not read just now, because they have brought too much. */
-  get held(): number {
-    return this.#paced?.held ?? 0;
   }
 
   /** Starts to listen; resolves with the address as it turned out. Rejects as `net.Server` does (EADDRINUSE…). */
@@ -171,36 +149,6 @@ export class Connections {
     return socket !== undefined && !socket.destroyed && !socket.readableEnded;
   }
 
-  /** A call was authenticated, or its caller is trusted: its connection may have all of its streams. */
-  authenticated(call: AnyCall): void {
-    const session = http2StreamOf(call)?.session;
-    const connection = session && this.#of(session);
-    if (!connection || connection.isAuthenticated || session.destroyed) return;
-    connection.isAuthenticated = true;
-    const { maxStreams } = this.options;
-    if (maxStreams > UNAUTHENTICATED_STREAMS) connection.session?.settings({ maxConcurrentStreams: maxStreams });
-  }
-
-  /** A call was served: its bytes do not count against the pace of its connection. */
-  served(call: AnyCall): void {
-    const session = http2StreamOf(call)?.session;
-    if (session) this.pacedOf(session)?.served(call.request.length + CALL_OVERHEAD);
-  }
-
-  /** Where what a session's calls bring is counted; undefined where nothing is. */
-  pacedOf(session: Http2Session): PacedConnection | undefined {
-    return this.#paced && this.#of(session)?.paced;
-  }
-
-  #of(session: Http2Session): Connection | undefined {
-    let connection = this.#bySession.get(session);
-    if (!connection) {
-      connection = this.#open.get(peerOf(session.socket));
-      if (connection) this.#bySession.set(session, connection);
-    }
-    return connection;
-  }
-
   /** Cuts the connection of a peer. */
   destroy(peer: string): void {
     const connection = this.#open.get(peer);
@@ -218,7 +166,6 @@ export class Connections {
   /** Cuts all connections. */
   destroyAll(): void {
     for (const connection of this.#open.values()) destroy(connection);
-    this.#paced?.close();
   }
 
   #come(socket: Socket): void {
@@ -251,9 +198,7 @@ export class Connections {
       tcp: socket,
       socket,
       session: undefined,
-      isAuthenticated: false,
       certificate: undefined,
-      paced: undefined,
     };
     this.#open.set(peer, connection);
     socket.once("close", () => {
@@ -281,7 +226,6 @@ export class Connections {
 
   #serve(connection: Connection): void {
     const { socket } = connection;
-    connection.paced = this.#paced?.add(socket);
     if (!this.#front) {
       this.#injector.injectConnection(socket);
       return;
@@ -289,7 +233,6 @@ export class Connections {
     const session = this.#front.accept(socket);
     if (!session) return;
     connection.session = session;
-    this.#bySession.set(session, connection);
     this.#destroyWithSession(connection, session);
   }
 

@@ -1,3 +1,4 @@
+import type { ServerHttp2Stream } from "node:http2";
 import { Server } from "@grpc/grpc-js";
 import { Health as HealthDesc } from "../../gen/grpc/health/v1/health_pb.js";
 import { ServerReflection as ReflectionV1Desc } from "../../gen/grpc/reflection/v1/reflection_pb.js";
@@ -17,8 +18,8 @@ import { bytesServiceDefinition } from "./service_definition.js";
 import { smallRequests } from "./small_requests.js";
 import type { TlsMaterial } from "./tls.js";
 import type { Internal } from "./transport_internals.js";
-import { canPace } from "./transport_probe.js";
 import { UnfinishedRequests } from "./unfinished_requests.js";
+import { UnpaidCalls } from "./unpaid_calls.js";
 import { UnreadAnswers } from "./unread_answers.js";
 
 /** Settings of the gRPC side. */
@@ -40,11 +41,6 @@ export interface GrpcServerOptions {
   readonly maxBatchBytes: number;
   /** Connections from one IP address; 0: any number. Default 0. */
   readonly maxConnectionsPerAddress: number;
-  /**
-   * What a connection may bring beside calls that are served, in bytes a second, and a quarter of that at once; beyond it
-   * the connection is not read for a while, and is cut if most of it belongs to no call. 0: no limit. Default 4 MiB.
-   */
-  readonly maxConnectionBytesPerSecond: number;
   /** Calls and streams open at once on one connection. Default 2000. */
   readonly maxStreamsPerConnection: number;
   /** How long a request may take to arrive, in ms. Default 10000. */
@@ -62,6 +58,9 @@ export interface GrpcServerOptions {
   readonly onError: HandlersOptions["onError"];
   readonly onCall: HandlersOptions["onCall"];
 }
+
+/** What the paths of calls begin with that are refused without a user. */
+const PRESENCE_PATH = `/${PresenceServiceDesc.typeName}/`;
 
 /** What the metrics call a request that was ended before it was whole: no ErrorReason, for nobody has read it. */
 const UNFINISHED = "UNFINISHED";
@@ -81,6 +80,7 @@ export class GrpcServer {
   readonly #cancelled: CancelledStreams;
   readonly #unfinished: UnfinishedRequests;
   readonly #unread: UnreadAnswers;
+  readonly #unpaidCalls: UnpaidCalls;
 
   constructor(private readonly options: GrpcServerOptions) {
     const maxBatchBytes = Math.max(options.maxBatchBytes, options.maxRequestBytes);
@@ -88,7 +88,6 @@ export class GrpcServer {
       clock: options.clock,
       timeoutMs: options.requestTimeoutMs,
       maxBytes: options.maxUnfinishedBytes,
-      pacedOf: (session) => this.#connections.pacedOf(session),
       onCut: (method) => options.onCall?.(method, UNFINISHED, options.requestTimeoutMs / 1000),
     });
     this.#unread = new UnreadAnswers({
@@ -97,6 +96,12 @@ export class GrpcServer {
       maxBytes: options.maxUnreadBytes,
     });
     this.#health = new Health(["", PresenceServiceDesc.typeName], this.#unread);
+    this.#unpaidCalls = new UnpaidCalls({
+      clock: options.clock,
+      maxWaitingBytes: options.maxUnfinishedBytes / 4,
+      maxStreams: options.maxStreamsPerConnection,
+      schedule: setImmediate,
+    });
     const compressed = new CompressedRequests();
     this.#server = new Server({
       interceptors: [smallRequests(STANDARD_SERVICES), this.#unfinished.interceptor, compressed.interceptor],
@@ -110,8 +115,8 @@ export class GrpcServer {
     this.#connections = new Connections(this.#server, {
       clock: options.clock,
       maxPerAddress: options.maxConnectionsPerAddress,
-      bytesPerSecond: canPace(options.missing) ? options.maxConnectionBytesPerSecond : 0,
       maxStreams: options.maxStreamsPerConnection,
+      onCall: (stream, path, begin) => this.#onCall(stream, path, begin),
       tls: options.tls,
     });
     this.#cancelled = new CancelledStreams({ clock: options.clock, afterReading: setImmediate });
@@ -123,6 +128,7 @@ export class GrpcServer {
         connections: this.#connections,
         cancelled: this.#cancelled,
         unread: this.#unread,
+        unpaidCalls: this.#unpaidCalls,
       }),
     );
     this.#server.addService(bytesServiceDefinition(HealthDesc), this.#health.handlers());
@@ -131,6 +137,12 @@ export class GrpcServer {
       const handlers = this.#reflection.handlers();
       for (const service of REFLECTION) this.#server.addService(bytesServiceDefinition(service), handlers);
     }
+  }
+
+  /** Without the streams of calls it is not known which connections have admitted calls. */
+  #onCall(stream: ServerHttp2Stream, path: string | undefined, begin: () => void): void {
+    if (this.options.missing.has("call stream")) begin();
+    else this.#unpaidCalls.begin(stream, path?.startsWith(PRESENCE_PATH) ?? false, begin);
   }
 
   /** How many connections are open. */
@@ -143,9 +155,9 @@ export class GrpcServer {
     return this.#connections.refused;
   }
 
-  /** How many connections are not read just now, because they have brought too much. */
-  get heldConnections(): number {
-    return this.#connections.held;
+  /** Number of calls that are delayed because their connection makes too many that no user pays for. */
+  get delayedCalls(): number {
+    return this.#unpaidCalls.delayed;
   }
 
   /** Bytes of answers and ends of streams that clients have not read. */

@@ -21,12 +21,14 @@ import type { Connections } from "./connections.js";
 import { tooLarge, toServiceError } from "./status.js";
 import { Framer, sinkOf } from "./stream_sink.js";
 import { type AnyCall, http2StreamOf } from "./transport_internals.js";
+import type { UnpaidCalls } from "./unpaid_calls.js";
 import type { Turn, UnreadAnswers } from "./unread_answers.js";
 
 /** What the handlers stand on. */
 export interface HandlersOptions {
   readonly service: PresenceService;
   readonly connections: Connections;
+  readonly unpaidCalls: UnpaidCalls;
   readonly unread: UnreadAnswers;
   readonly cancelled: CancelledStreams;
   readonly heartbeats: Heartbeats;
@@ -90,17 +92,19 @@ function unaryHandler<In extends DescMessage, Result>(
     const began = options.onCall && performance.now();
     const { length } = call.request;
     if (length > options.maxRequestBytes) {
-      callback(tooLarge(length, options.maxRequestBytes));
+      refuse(options, call, () => callback(tooLarge(length, options.maxRequestBytes)));
       report(options, name, TOO_LARGE, began);
       return;
     }
+    let isAdmitted = false;
     let response: Buffer;
     let turn: Turn | undefined;
     try {
       const identified = callerOf(call, options);
       const caller = identified instanceof Promise ? await identified : identified;
-      options.connections.authenticated(call);
       options.service.admit(caller, name);
+      isAdmitted = true;
+      admitted(options, call);
       const request = decodeRequest(input, call.request);
       const begun = options.unread.begin(call);
       if (begun?.room) await begun.room;
@@ -111,11 +115,11 @@ function unaryHandler<In extends DescMessage, Result>(
     } catch (error) {
       turn?.answered(0);
       const reason = reasonOf(error, name, options);
-      callback(toServiceError(error));
+      if (isAdmitted) callback(toServiceError(error));
+      else refuse(options, call, () => callback(toServiceError(error)));
       report(options, name, reason, began);
       return;
     }
-    options.connections.served(call);
     callback(null, response);
     turn?.answered(response.length);
     report(options, name, "OK", began);
@@ -133,6 +137,19 @@ function reported<T>(
   return results;
 }
 
+/** A call of an authenticated user within its rate limits is about to be carried out. */
+function admitted({ unpaidCalls }: HandlersOptions, call: AnyCall): void {
+  const session = http2StreamOf(call)?.session;
+  if (session) unpaidCalls.admitted(session);
+}
+
+/** Charges a call that was not admitted to its connection, and runs `answer` now or later. */
+function refuse({ unpaidCalls }: HandlersOptions, call: AnyCall, answer: () => void): void {
+  const session = http2StreamOf(call)?.session;
+  if (session) unpaidCalls.refused(session, call.request.length, answer);
+  else answer();
+}
+
 function report({ onCall }: HandlersOptions, name: string, reason: string, began: number | undefined): void {
   if (onCall && began !== undefined) onCall(name, reason, (performance.now() - began) / 1000);
 }
@@ -147,14 +164,17 @@ function streamHandler<In extends DescMessage>(
   return (call) => {
     const began = options.onCall && performance.now();
     const peer = call.getPeer();
+    let isAdmitted = false;
     const fail = (error: unknown): void => {
       const reason = reasonOf(error, name, options);
-      call.emit("error", toServiceError(error));
+      const answer = () => call.emit("error", toServiceError(error));
+      if (isAdmitted) answer();
+      else refuse(options, call, answer);
       report(options, name, reason, began);
     };
     const { length } = call.request;
     if (length > options.maxRequestBytes) {
-      call.emit("error", tooLarge(length, options.maxRequestBytes));
+      refuse(options, call, () => call.emit("error", tooLarge(length, options.maxRequestBytes)));
       report(options, name, TOO_LARGE, began);
       return;
     }
@@ -162,14 +182,15 @@ function streamHandler<In extends DescMessage>(
       const sink = sinkOf(call, shared, () => connections.destroy(peer));
       const identified = callerOf(call, options);
       const caller = identified instanceof Promise ? await identified : identified;
-      options.connections.authenticated(call);
       options.service.admit(caller, name);
+      isAdmitted = true;
+      admitted(options, call);
       const leaving = options.cancelled.before(call);
       if (leaving) await leaving;
       return open(caller, decodeRequest(input, call.request), sink);
     };
     const opened = letIn();
-    opened.then(() => connections.served(call), fail);
+    opened.catch(fail);
     const done = (): void => report(options, name, "OK", began);
     onEnd(call, options, {
       stop: () => void opened.then((subscription) => subscription.stop(), ignore),

@@ -10,6 +10,8 @@ export interface Http2FrontOptions {
   readonly initialStreams: number;
   /** Streams that a client may have open at once on any connection. */
   readonly maxStreams: number;
+  /** Runs `begin` for each new call, now or later. */
+  readonly onCall: (stream: ServerHttp2Stream, path: string | undefined, begin: () => void) => void;
 }
 
 /** Largest header list of a request, in bytes, with 32 for each field (RFC 9113, 6.5.2); a larger one fails its call. */
@@ -27,7 +29,7 @@ export class Http2Front {
   readonly #http2: Http2Server;
   #accepted: ServerHttp2Session | undefined;
 
-  private constructor(target: Http2Server, { initialStreams, maxStreams }: Http2FrontOptions) {
+  private constructor(target: Http2Server, { initialStreams, maxStreams, onCall }: Http2FrontOptions) {
     // Node 20 knows no streamResetBurst and ignores it; its types are those of Node 20.
     const options: Parameters<typeof createServer>[0] & { streamResetBurst: number; streamResetRate: number } = {
       settings: { maxConcurrentStreams: initialStreams, maxHeaderListSize: MAX_HEADER_LIST_BYTES },
@@ -45,7 +47,9 @@ export class Http2Front {
       target.emit("session", session);
     });
     this.#http2.on("stream", (stream, headers, ...more) => {
-      if (!refuseUnlessGrpc(stream, headers)) target.emit("stream", stream, headers, ...more);
+      onCall(stream, headers[":path"], () => {
+        if (!refuseUnlessGrpc(stream, headers)) target.emit("stream", stream, headers, ...more);
+      });
     });
   }
 

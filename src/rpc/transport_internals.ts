@@ -1,5 +1,4 @@
 import type { Http2Server, ServerHttp2Stream } from "node:http2";
-import type { Socket } from "node:net";
 import type { Server, ServerDuplexStream, ServerUnaryCall, ServerWritableStream } from "@grpc/grpc-js";
 
 /** A call as handlers get it. */
@@ -28,26 +27,10 @@ export const PRIVATE_FIELDS = {
   maxReadMessageLength: "maxReadMessageLength",
   /** grpc-js, of a server: its HTTP/2 servers, as keys of a map. */
   http2Servers: "http2Servers",
-  /** Node, of a socket: its libuv handle. */
-  handle: "_handle",
 };
 
 /** A part of the transport that is reached through private fields. */
-export type Internal =
-  | "call stream"
-  | "intercepted stream"
-  | "decompression"
-  | "request limit"
-  | "HTTP/2 server"
-  | "socket handle";
-
-/** The libuv handle of a socket. `socket.pause()` has no effect once an HTTP/2 session reads from the socket. */
-export interface SocketHandle {
-  readStart(): void;
-  readStop(): void;
-  /** Bytes that the system has not taken yet. */
-  readonly writeQueueSize: number;
-}
+export type Internal = "call stream" | "intercepted stream" | "decompression" | "request limit" | "HTTP/2 server";
 
 /** The HTTP/2 stream of a handler's call; undefined where the fields have other names. */
 export function http2StreamOf(call: AnyCall | ServerDuplexStream<Buffer, Buffer>): ServerHttp2Stream | undefined {
@@ -96,13 +79,6 @@ export function http2ServerOf(server: Server): Http2Server | undefined {
   const [first] = servers instanceof Map ? servers.keys() : [];
   const isServer = typeof first?.emit === "function" && first.listenerCount("stream") > 0;
   return isServer && first.listenerCount("session") > 0 ? first : undefined;
-}
-
-/** The handle of an open socket; undefined where the fields have other names, or the socket is closed. */
-export function handleOf(socket: Socket): SocketHandle | undefined {
-  const handle = fieldOf(socket, "handle") as Partial<SocketHandle> | null | undefined;
-  const isHandle = typeof handle?.readStop === "function" && typeof handle.readStart === "function";
-  return isHandle && typeof handle.writeQueueSize === "number" ? (handle as SocketHandle) : undefined;
 }
 
 function innermost(intercepted: object): object {

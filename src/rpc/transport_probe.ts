@@ -4,7 +4,6 @@ import { type AddressInfo, createServer, type Socket } from "node:net";
 import { Server, ServerCredentials, ServerInterceptingCall, type ServerInterceptor } from "@grpc/grpc-js";
 import {
   type AnyCall,
-  handleOf,
   http2ServerOf,
   http2StreamBelow,
   http2StreamOf,
@@ -19,31 +18,20 @@ const same = (bytes: Buffer): Buffer => bytes;
 /** What the server does not do while a part of the transport is missing, for a log. */
 export const DISABLED_WITHOUT: Readonly<Record<Internal, readonly string[]>> = {
   "call stream": [
-    "--max-connection-bytes-per-second",
     "--max-unread-bytes",
     "resetting the stream of a slow reader without its connection",
     "recognizing calls that follow a cancel, and GOAWAY",
   ],
-  "intercepted stream": [
-    "--max-connection-bytes-per-second",
-    "--request-timeout",
-    "--max-unfinished-bytes",
-    "the bound on compressed requests",
-  ],
+  "intercepted stream": ["--request-timeout", "--max-unfinished-bytes", "the bound on compressed requests"],
   decompression: ["the bound on compressed requests"],
   "request limit": ["refusing large requests to health and reflection before they are buffered"],
   "HTTP/2 server": [
     "the lower limit of streams before a call was authenticated",
+    "delaying calls of connections without an authenticated call",
     "HTTP status 405 and 415 for requests that are not gRPC",
     "closing the socket of a client that reads nothing when its keepalive fails",
   ],
-  "socket handle": ["--max-connection-bytes-per-second"],
 };
-
-/** Whether connections can be paced: it takes the socket's handle, and the streams to see which calls were served. */
-export function canPace(missing: ReadonlySet<Internal>): boolean {
-  return !(missing.has("socket handle") || missing.has("call stream") || missing.has("intercepted stream"));
-}
 
 /**
  * Makes one call over a loopback connection inside this process, to a grpc-js server of its own, and returns the parts
@@ -85,8 +73,6 @@ export async function probeTransport(): Promise<ReadonlySet<Internal>> {
   expect("HTTP/2 server", http2ServerOf(server) !== undefined);
   const listener = createServer((socket: Socket) => {
     injector.injectConnection(socket);
-    // What paced reading does to it has to work with an HTTP/2 session in place.
-    expect("socket handle", handleOf(socket) !== undefined);
   });
   listener.listen(0, "127.0.0.1");
   await once(listener, "listening");

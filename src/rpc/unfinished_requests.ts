@@ -1,7 +1,6 @@
-import { constants, type Http2Session, type ServerHttp2Stream } from "node:http2";
+import { constants, type ServerHttp2Stream } from "node:http2";
 import { type ServerInterceptingCall, type ServerInterceptor, status } from "@grpc/grpc-js";
 import type { Clock, Timer } from "../time/clock.js";
-import type { PacedConnection } from "./paced_reading.js";
 import { http2StreamBelow } from "./transport_internals.js";
 
 /** How much waits for requests that have begun and not ended. */
@@ -11,8 +10,6 @@ export interface UnfinishedRequestsOptions {
   readonly timeoutMs: number;
   /** Bytes of all unfinished requests together; beyond it the oldest are ended. Default 64 MiB. */
   readonly maxBytes: number;
-  /** Where what a session's calls bring is counted. Absent, or undefined: nobody wants to know. */
-  readonly pacedOf?: (session: Http2Session) => PacedConnection | undefined;
   /** A request of this method was ended before it was whole. */
   readonly onCut: (method: string) => void;
 }
@@ -99,14 +96,9 @@ export class UnfinishedRequests {
     const request: Unfinished = { since: this.options.clock.now().tick, isEndless, bytes: 0, cut };
     this.#requests.add(request);
     this.#timer ??= this.options.clock.setTimer(this.options.timeoutMs, () => this.#cutLate());
-    // A stream that is gone no longer knows.
-    const { session } = stream;
-    const paced = session && this.options.pacedOf?.(session);
-    paced?.called();
     const message = new FirstMessage();
     const onData = (chunk: Buffer): void => {
       const { length } = chunk;
-      paced?.heard(length);
       message.add(chunk);
       if (!this.#requests.has(request)) return;
       request.bytes += length;

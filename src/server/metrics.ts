@@ -69,9 +69,9 @@ export class Metrics {
       () => grpc.refusedConnections,
     );
     gauge(
-      "rollcall_held_connections",
-      "Connections not read just now because they have brought too much",
-      () => grpc.heldConnections,
+      "rollcall_delayed_calls",
+      "Calls delayed because their connection makes too many that no user pays for",
+      () => grpc.delayedCalls,
     );
     gauge("rollcall_unread_bytes", "Bytes of answers and ends of streams not read by clients", () => grpc.unreadBytes);
     gauge("rollcall_channels", "Channels that use memory", () => engine.stats().channels);

@@ -165,7 +165,6 @@ export async function startServer(
     maxRequestBytes: settings.maxRequestBytes,
     maxBatchBytes: settings.maxBatchBytes,
     maxConnectionsPerAddress: settings.maxConnectionsPerAddress,
-    maxConnectionBytesPerSecond: settings.maxConnectionBytesPerSecond,
     maxStreamsPerConnection: settings.maxStreamsPerConnection,
     requestTimeoutMs: settings.requestTimeout,
     maxUnfinishedBytes: settings.maxUnfinishedBytes,

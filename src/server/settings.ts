@@ -44,8 +44,8 @@ export interface ServerSettings extends SecuritySettings, CallRateSettings, Memo
   readonly maxConnectionsPerAddress: number;
   /** Deprecated: has no effect. */
   readonly wastedConnectionDelay: number | undefined;
-  /** Bytes a second beside those of calls that are served; 0: as fast as they come. */
-  readonly maxConnectionBytesPerSecond: number;
+  /** Deprecated: has no effect. */
+  readonly maxConnectionBytesPerSecond: number | undefined;
   readonly maxStreamsPerConnection: number;
   readonly requestTimeout: number;
   readonly maxUnfinishedBytes: number;
@@ -265,8 +265,9 @@ export const SETTINGS: Readonly<Record<keyof ServerSettings, Setting>> = {
     kind: "bytes",
     min: 0,
     max: 64 * 1024 * MIB,
-    default: "4MiB",
-    help: "what a connection may bring beside served calls, and a quarter of that at once; 0: anything",
+    default: undefined,
+    deprecated: true,
+    help: "deprecated: has no effect",
   },
   maxStreamsPerConnection: {
     flag: "max-streams-per-connection",

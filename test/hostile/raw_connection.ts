@@ -58,21 +58,31 @@ export function callHeaders(method: string, more: Readonly<Record<string, string
 }
 
 /**
- * Calls of a method with an empty request, 29 bytes each from the second one on: their header fields are in HPACK's
- * dynamic table.
+ * Calls with the same header fields and body, from the second one on with the fields of HPACK's dynamic table: 29 bytes
+ * each with an empty request. `path` is `/package.Service/Method`; `body` has a prefix before each request.
  */
-export function indexedCalls(method: string, more: Readonly<Record<string, string>> = {}): (id: number) => Buffer {
-  const fields = { ":authority": "localhost", "content-type": "application/grpc", te: "trailers", ...more };
-  const inserted = Object.entries({ ":path": `/presence.v1.PresenceService/${method}`, ...fields });
-  const insert = inserted.flatMap(([name, value]) => [Buffer.from([0x40]), text(name), text(value)]);
+export function indexedCalls(
+  path: string,
+  body: Uint8Array = Buffer.alloc(5),
+  more: Readonly<Record<string, string>> = {},
+): (id: number) => Buffer {
+  const fields = Object.entries({
+    ":path": path,
+    ":authority": "localhost",
+    "content-type": "application/grpc",
+    te: "trailers",
+    ...more,
+  });
   const postHttp = Buffer.from([0x83, 0x86]);
-  const first = Buffer.concat([postHttp, ...insert]);
-  const indexed = Buffer.concat([postHttp, Buffer.from(inserted.map((_, i) => 0x80 | (61 + inserted.length - i)))]);
-  const emptyMessage = Buffer.alloc(5);
+  const inserted = fields.flatMap(([name, value]) => [Buffer.from([0x40]), text(name), text(value)]);
+  // The newest entry of the table has the lowest index, 62.
+  const indexed = Buffer.from(fields.map((_, i) => 0x80 | (61 + fields.length - i)));
+  const first = Buffer.concat([postHttp, ...inserted]);
+  const others = Buffer.concat([postHttp, indexed]);
   return (id) =>
     Buffer.concat([
-      frame(FRAME.HEADERS, FLAG.END_HEADERS, id, id === 1 ? first : indexed),
-      frame(FRAME.DATA, FLAG.END_STREAM, id, emptyMessage),
+      frame(FRAME.HEADERS, FLAG.END_HEADERS, id, id === 1 ? first : others),
+      frame(FRAME.DATA, FLAG.END_STREAM, id, body),
     ]);
 }
 

@@ -7,6 +7,7 @@ import { Heartbeats } from "../../../src/fanout/heartbeats.js";
 import { CancelledStreams } from "../../../src/rpc/cancelled_streams.js";
 import type { Connections } from "../../../src/rpc/connections.js";
 import { presenceHandlers } from "../../../src/rpc/handlers.js";
+import type { UnpaidCalls } from "../../../src/rpc/unpaid_calls.js";
 import { UnreadAnswers } from "../../../src/rpc/unread_answers.js";
 import { callerFromMetadata } from "../../../src/service/caller.js";
 import { World } from "../service/world.js";
@@ -31,9 +32,11 @@ describe("rpc: handlers", () => {
         isOpen: () => open,
         destroy: () => {},
         certificateOf: () => undefined,
-        authenticated: () => {},
-        served: () => {},
       } as unknown as Connections,
+      unpaidCalls: {
+        admitted: () => {},
+        refused: (_session: unknown, _bytes: number, answer: () => void) => answer(),
+      } as unknown as UnpaidCalls,
       unread: new UnreadAnswers({ clock: world.clock, timeoutMs: 60_000, maxBytes: 1e6 }),
       cancelled: new CancelledStreams({ clock: world.clock, afterReading: (callback) => callback() }),
       heartbeats: new Heartbeats(world.clock),

@@ -50,8 +50,8 @@ for (const [name, open] of WAYS) {
       connections = new Connections(server, {
         clock: systemClock,
         maxPerAddress: 0,
-        bytesPerSecond: 0,
         maxStreams: 100,
+        onCall: (_stream, _path, begin) => begin(),
         tls: undefined,
       });
       const subscribePresence = (incoming: Call): void => {

@@ -27,7 +27,7 @@ describe("server: metrics", () => {
       hub: { stats: () => ({ channels: 1, readers, delivered: 123 }) } as unknown as Hub,
       feed: { stats: () => ({ watchers, delivered: 1000 }) } as unknown as Feed,
       logWriter: { dropped: 11 } as LogWriter,
-      grpc: { connections: 4, refusedConnections: 5, heldConnections: 6, unreadBytes: 8 } as GrpcServer,
+      grpc: { connections: 4, refusedConnections: 5, delayedCalls: 6, unreadBytes: 8 } as GrpcServer,
     });
     const { host, port } = await metrics.listen({ host: "127.0.0.1", port: 0 });
     url = `http://${host}:${port}`;
@@ -46,7 +46,7 @@ describe("server: metrics", () => {
     const values = await scrape();
     assert.equal(values.get("rollcall_connections"), "4");
     assert.equal(values.get("rollcall_refused_connections"), "5");
-    assert.equal(values.get("rollcall_held_connections"), "6");
+    assert.equal(values.get("rollcall_delayed_calls"), "6");
     assert.equal(values.get("rollcall_dropped_log_lines"), "11");
     assert.equal(values.get("rollcall_unread_bytes"), "8");
     assert.equal(values.get("rollcall_channels"), "3");

@@ -68,7 +68,7 @@ describe("server: settings", () => {
       maxSessionsPerUser: 32,
       maxConnectionsPerAddress: 0,
       wastedConnectionDelay: undefined,
-      maxConnectionBytesPerSecond: 4_194_304,
+      maxConnectionBytesPerSecond: undefined,
       maxStreamsPerConnection: 2000,
       maxTokenLife: 86_400_000,
       requestTimeout: 10_000,
