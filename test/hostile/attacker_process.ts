@@ -1,5 +1,6 @@
 import { answer } from "../support/remote.js";
-import { ATTACKS, type Outcome } from "./attacks.js";
+import type { Outcome } from "./attack.js";
+import { ATTACKS } from "./attacks.js";
 
 /*
  * An attacker in a process of its own: what its work costs is not to be taken for what the server makes others wait.

@@ -3,21 +3,9 @@ import { gzipSync } from "node:zlib";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { ServerReflectionRequestSchema } from "../../gen/grpc/reflection/v1/reflection_pb.js";
 import { framed, type Http2Call, Http2Calls } from "../support/http2_calls.js";
+import { type Attack, type HostileAttack, type Outcome, within } from "./attack.js";
+import { CALL_ATTACKS } from "./call_attacks.js";
 import { callHeaders, FLAG, FRAME, frame, headerBlock, RawConnection, resets } from "./raw_connection.js";
-
-/** What became of an attack. */
-export interface Outcome {
-  /** Connections that the attack was carried out over, and how many of them the server closed. */
-  readonly connections: number;
-  readonly closed: number;
-  /** What it sent, in words. */
-  readonly sent: string;
-  /** Ends what it still holds open. */
-  end(): void;
-}
-
-/** Carries an attack out; resolves when the attacker has done its worst, with its connections still open. */
-export type Attack = (address: string) => Promise<Outcome>;
 
 const { END_HEADERS, END_STREAM } = FLAG;
 
@@ -163,18 +151,6 @@ const settingsFlood: Attack = (address) => {
   });
 };
 
-/** A server that has stopped reading holds the attacker up, which is an end of the attack too. */
-async function within(ms: number, attack: Promise<void>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  await Promise.race([
-    attack,
-    new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, ms);
-    }),
-  ]);
-  clearTimeout(timer);
-}
-
 /** Of each message all but its end. */
 const unfinishedMessages: Attack = async (address) => {
   const body = Buffer.alloc(900_000);
@@ -293,19 +269,20 @@ const idleConnections: Attack = (address) => {
   });
 };
 
-/** Every attack, by what it is called, and whether the server must have closed its connections by the end. */
-export const ATTACKS: Readonly<Record<string, { readonly attack: Attack; readonly isCut: boolean }>> = {
+/** All attacks by name. */
+export const ATTACKS: Readonly<Record<string, HostileAttack>> = {
   "rapid reset": { attack: rapidReset, isCut: true },
-  "header flood": { attack: headerFlood, isCut: false },
-  "giant metadata": { attack: giantMetadata, isCut: false },
+  "header flood": { attack: headerFlood },
+  "giant metadata": { attack: giantMetadata },
   "endless CONTINUATION": { attack: endlessContinuation, isCut: true },
   "slow headers": { attack: slowHeaders, isCut: true },
   "no preface": { attack: noPreface, isCut: true },
-  "tiny windows": { attack: tinyWindows, isCut: false },
-  "ping flood": { attack: pingFlood, isCut: false },
-  "SETTINGS flood": { attack: settingsFlood, isCut: false },
-  "unfinished messages": { attack: unfinishedMessages, isCut: false },
-  "compressed bombs": { attack: compressedBomb, isCut: false },
-  "reflection flood": { attack: reflectionFlood, isCut: false },
-  "idle connections": { attack: idleConnections, isCut: false },
+  "tiny windows": { attack: tinyWindows },
+  "ping flood": { attack: pingFlood },
+  "SETTINGS flood": { attack: settingsFlood },
+  "unfinished messages": { attack: unfinishedMessages },
+  "compressed bombs": { attack: compressedBomb },
+  "reflection flood": { attack: reflectionFlood, maxMib: 32 },
+  "idle connections": { attack: idleConnections },
+  ...CALL_ATTACKS,
 };
