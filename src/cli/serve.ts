@@ -1,5 +1,5 @@
 import { isatty } from "node:tty";
-import { Command, InvalidArgumentError, Option } from "commander";
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { addChannelSettings, type ChannelSettings } from "../server/channel_settings.js";
 import { type RollcallServer, startServer } from "../server/server.js";
 import {
@@ -12,17 +12,21 @@ import {
   SettingError,
 } from "../server/settings.js";
 import { banner } from "./banner.js";
+import { EXIT_CODES } from "./exit_codes.js";
 
 type ByPattern = Readonly<Record<string, ChannelSettings>>;
 
 /** `rollcall serve`: runs a server until SIGTERM or SIGINT. */
 export function serveCommand(): Command {
   const command = new Command("serve").description("run a presence server");
-  for (const [key, setting] of Object.entries(SETTINGS)) command.addOption(toOption(key, setting));
+  for (const [key, setting] of Object.entries(SETTINGS)) {
+    command.addOption(setting.kind === "secret" ? refused(setting) : toOption(key, setting));
+  }
   command.addHelpText(
     "after",
     `
 Every flag can be given in the environment as well: --presence-timeout as ROLLCALL_PRESENCE_TIMEOUT.
+ROLLCALL_TOKEN_SECRET holds a secret of HS256 tokens; it is no flag, as other users see the command line.
 Durations have a unit (500ms, 30s, 5m), sizes may have one (65536, 64KiB).
 
 Examples:
@@ -34,6 +38,14 @@ Examples:
 `,
   );
   return command.action((options: Partial<ServerSettings>) => serve(options));
+}
+
+/** A flag that would show a secret to the other users of the machine. What was given is not repeated. */
+function refused(setting: Setting): Option {
+  const message = `--${setting.flag}: other users see the command line; use --${setting.flag}-file or ${environmentName(setting)}`;
+  return new Option(`--${setting.flag} <secret>`).hideHelp().argParser(() => {
+    throw new CommanderError(EXIT_CODES.usage, "rollcall.secretOnCommandLine", message);
+  });
 }
 
 function toOption(key: string, setting: Setting): Option {
@@ -67,7 +79,7 @@ async function serve(options: Partial<ServerSettings>): Promise<void> {
   process.stderr.on("error", () => {});
   let server: RollcallServer;
   try {
-    server = await startServer(options);
+    server = await startServer({ ...secretsOf(process.env), ...options });
   } catch (error) {
     const line = explain(error);
     if (line === undefined) throw error;
@@ -91,6 +103,15 @@ async function serve(options: Partial<ServerSettings>): Promise<void> {
   await server.close();
   // What nobody reads would keep the process alive for ever: a pipe of standard output or of standard error that is full.
   process.exit();
+}
+
+/** The settings that are taken from the environment alone. */
+function secretsOf(env: NodeJS.ProcessEnv): Partial<ServerSettings> {
+  const given = Object.entries(SETTINGS).flatMap(([key, setting]) => {
+    const text = setting.kind === "secret" ? env[environmentName(setting)] : undefined;
+    return text === undefined ? [] : [[key, parseSetting(setting, text)]];
+  });
+  return Object.fromEntries(given) as Partial<ServerSettings>;
 }
 
 /** One line on why a server cannot be started, for the errors that are not bugs. */

@@ -175,13 +175,18 @@ export class GrpcServer {
     this.#connections.renewTls(material);
   }
 
+  /** Health reports NOT_SERVING from now on; everything else goes on. */
+  stopServing(): void {
+    this.#health.stopServing();
+  }
+
   /**
    * Goes down (S24): takes no more connections, is no longer healthy, sends streams away, answers the calls in flight,
    * and after `drainMs` cuts what is left. Resolves when no connection is open; `true` if nothing had to be cut.
    */
   async close(drainMs: number): Promise<boolean> {
     this.#connections.stopListening();
-    this.#health.stopServing();
+    this.stopServing();
     this.#cancelled.drain();
     this.options.service.drain();
     this.#health.close();

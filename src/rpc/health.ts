@@ -51,6 +51,7 @@ export class Health {
 
   /** Reports NOT_SERVING from now on, to open watches too. */
   stopServing(): void {
+    if (this.#status === NOT_SERVING) return;
     this.#status = NOT_SERVING;
     for (const [call, isKnown] of this.#watches) if (isKnown) call.write(encode(NOT_SERVING));
   }

@@ -9,6 +9,7 @@ import { DEFAULT_CHANNELS } from "../model/grant.js";
 import { notAuthenticated, tokenExpired } from "../model/unauthenticated.js";
 import { type Authenticate, type Caller, type ClientCertificate, callerFromMetadata } from "../service/caller.js";
 import type { SecuritySettings } from "./security_settings.js";
+import { type Warn, warnOfReaders, warnOfWeakSecret } from "./security_warnings.js";
 import { SettingError } from "./setting.js";
 import { readSettingFile } from "./setting_file.js";
 
@@ -21,6 +22,7 @@ export interface AuthenticationOptions {
   /** The time, ms since 1970. */
   readonly now: () => number;
   readonly log: Logger;
+  readonly warn: Warn;
   /** The issuer of tokens publishes other keys than before. */
   readonly onKeysChanged: () => void;
 }
@@ -38,8 +40,8 @@ export interface Authentication {
  * Finds out who calls as the settings say (S20): by a token where one is given, else by the client's certificate; and
  * where neither is asked for, callers are believed. Throws a SettingError when keys cannot be read or used.
  */
-export function authentication({ settings, now, log, onKeysChanged }: AuthenticationOptions): Authentication {
-  const source = keySource(settings, {
+export function authentication({ settings, now, log, warn, onKeysChanged }: AuthenticationOptions): Authentication {
+  const source = keySource(settings, warn, {
     onFailure: (why) => log.warn({ why }, "the keys of tokens could not be fetched"),
     onChange: () => {
       log.info("the keys of tokens have changed");
@@ -100,13 +102,20 @@ function keysOf({ source, flag }: FlaggedSource, { tokenAlgorithms }: SecuritySe
 
 function keySource(
   settings: SecuritySettings,
+  warn: Warn,
   listeners: Pick<PublishedKeysOptions, "onFailure" | "onChange">,
 ): FlaggedSource | undefined {
   const { tokenSecret, tokenSecretFile, tokenKeyFile, tokenJwks, devSecret, jwksMaxAge, jwksCooldown } = settings;
-  if (tokenSecret !== undefined) return { flag: "--token-secret", source: { kind: "secret", secret: tokenSecret } };
+  const bySecret = (flag: string, secret: string): FlaggedSource => {
+    warnOfWeakSecret(flag, secret, warn);
+    return { flag, source: { kind: "secret", secret } };
+  };
+  if (tokenSecret !== undefined) return bySecret("ROLLCALL_TOKEN_SECRET", tokenSecret);
   if (tokenSecretFile !== undefined) {
     const flag = "--token-secret-file";
-    return { flag, source: { kind: "secret", secret: secretIn(readSettingFile(flag, tokenSecretFile).text) } };
+    const file = readSettingFile(flag, tokenSecretFile);
+    warnOfReaders(flag, file, warn);
+    return bySecret(flag, secretIn(file.text));
   }
   if (tokenKeyFile !== undefined) {
     const flag = "--token-key-file";

@@ -9,7 +9,7 @@ export interface Exposure extends SecuritySettings {
 }
 
 const KEY_SOURCES = {
-  tokenSecret: "--token-secret",
+  tokenSecret: "ROLLCALL_TOKEN_SECRET",
   tokenSecretFile: "--token-secret-file",
   tokenKeyFile: "--token-key-file",
   tokenJwks: "--token-jwks",

@@ -28,9 +28,9 @@ const MINUTE = 60 * SECOND;
 export const SECURITY_SETTINGS: Readonly<Record<keyof SecuritySettings, Setting>> = {
   tokenSecret: {
     flag: "token-secret",
-    kind: "text",
+    kind: "secret",
     default: undefined,
-    help: "secret of HS256 tokens, 32 bytes or more; better given in a file",
+    help: "secret of HS256 tokens, 32 bytes or more",
   },
   tokenSecretFile: {
     flag: "token-secret-file",

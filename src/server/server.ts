@@ -1,5 +1,4 @@
-import { randomBytes } from "node:crypto";
-import { type Logger, pino } from "pino";
+import { pino } from "pino";
 import { MemoryEngine } from "../engine/memory.js";
 import { Feed } from "../fanout/feed.js";
 import { Heartbeats } from "../fanout/heartbeats.js";
@@ -16,11 +15,13 @@ import { feedCodec } from "../wire/feed_codec.js";
 import { authentication } from "./authentication.js";
 import { paceOf, rulesOf } from "./channel_settings.js";
 import { isAuthenticating } from "./check_security.js";
+import { randomEpochs } from "./epochs.js";
 import { resolveSettings } from "./given_settings.js";
 import { LogWriter } from "./log_writer.js";
 import { MemoryLimit, processMemory, shareOfHeap } from "./memory_limit.js";
 import { Metrics } from "./metrics.js";
 import { nodeWarning } from "./node_release.js";
+import { type Warn, warnOfExposure } from "./security_warnings.js";
 import { deprecatedFlags, formatAddress, type ServerSettings } from "./settings.js";
 import { readTls, watchTls } from "./tls_files.js";
 
@@ -46,8 +47,8 @@ export interface RollcallServer {
    */
   reloadTls(): void;
   /**
-   * Goes down as S24 says, within `settings.drainTime`; resolves when nothing is left. A second call waits for the
-   * first.
+   * Shuts down gracefully (S24): reports NOT_SERVING, serves on for `settings.shutdownDelay`, then ends streams and
+   * answers calls within `settings.drainTime`. Resolves when nothing is left. A second call waits for the first.
    */
   close(): Promise<void>;
 }
@@ -72,13 +73,16 @@ export async function startServer(
   const logWriter = new LogWriter(process.stderr, (count) => log.warn({ count }, "log lines dropped"));
   const log = pino({ level: settings.logLevel, base: { pid: process.pid } }, logWriter);
   const onError = (error: unknown): void => log.error({ err: error }, "failed inside");
+  const warn: Warn = (setting, why) => log.warn({ setting, why }, "insecure setting");
+  warnOfExposure(settings, warn);
   const identities = authentication({
     settings,
     now: Date.now,
     log,
+    warn,
     onKeysChanged: () => service.keysChanged(),
   });
-  const tls = readTls(settings);
+  const tls = readTls(settings, warn);
   const missing = await probeTransport();
   for (const part of missing) {
     log.warn({ missing: part, disabled: DISABLED_WITHOUT[part] }, "this release of Node or grpc-js is not supported");
@@ -88,7 +92,7 @@ export async function startServer(
   const clock = parts.clock ?? running!;
   const engine = new MemoryEngine({
     clock,
-    newEpoch: epochs(),
+    newEpoch: randomEpochs(),
     resumeTtlMs: settings.resumeTtl,
     log: { maxEvents: settings.resumeEvents, maxBytes: settings.resumeBytes },
     logsGiveWay: (app, logBytes) => logBytes > settings.resumeTotalBytes || logsExceed(settings, app) || memory.isShort,
@@ -178,12 +182,27 @@ export async function startServer(
 
   const reloadTls = (): void => {
     try {
-      const renewed = readTls(settings);
+      const renewed = readTls(settings, warn);
       if (renewed) grpc.renewTls(renewed);
       log.info(renewed ? "certificates read again" : "nothing to reload: the server has no certificates");
     } catch (error) {
       log.error({ why: (error as Error).message }, "certificates cannot be used; the old ones stay");
     }
+  };
+  const goDown = async (): Promise<void> => {
+    const { shutdownDelay } = settings;
+    // The clock's timers do not keep the process alive, and nothing else may be left that does.
+    const alive = setInterval(() => {}, 60_000);
+    grpc.stopServing();
+    if (shutdownDelay > 0) {
+      log.info({ shutdownDelay }, "not serving");
+      await new Promise<void>((resolve) => clock.setTimer(shutdownDelay, resolve));
+    }
+    log.info({ streams: service.openStreams }, "draining");
+    const clean = await stop();
+    log.info({ clean }, "stopped");
+    await logWriter.flush(LOG_FLUSH_MS);
+    clearInterval(alive);
   };
   const stopWatching = watchTls(settings, reloadTls);
   const stop = async (): Promise<boolean> => {
@@ -216,7 +235,7 @@ export async function startServer(
       authenticates: isAuthenticating(settings),
       reloadTls,
       close: () => {
-        closing ??= goDown(stop, log, service).then(() => logWriter.flush(LOG_FLUSH_MS));
+        closing ??= goDown();
         return closing;
       },
     };
@@ -225,20 +244,4 @@ export async function startServer(
     await logWriter.flush(LOG_FLUSH_MS);
     throw error;
   }
-}
-
-async function goDown(stop: () => Promise<boolean>, log: Logger, service: PresenceService): Promise<void> {
-  log.info({ streams: service.openStreams }, "draining");
-  // The clock's timers do not keep the process alive, and nothing else may be left that does.
-  const alive = setInterval(() => {}, 60_000);
-  const clean = await stop();
-  clearInterval(alive);
-  log.info({ clean }, "stopped");
-}
-
-/** Names for lives of channels' histories: no two alike, in this process or another. */
-function epochs(): () => string {
-  const life = randomBytes(6).toString("base64url");
-  let count = 0;
-  return () => `${life}-${(count++).toString(36)}`;
 }

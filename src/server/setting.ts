@@ -15,6 +15,8 @@ export type SettingKind =
   | { readonly kind: "switch" }
   /** A path, a URL, a name: whoever uses it says what is wrong with it. */
   | { readonly kind: "text" }
+  /** Taken from the environment alone: other users of the machine see the command line. */
+  | { readonly kind: "secret" }
   | { readonly kind: "channels" }
   | { readonly kind: "choice"; readonly choices: readonly string[] }
   | { readonly kind: "duration" | "bytes" | "count"; readonly min: number; readonly max: number };
@@ -43,6 +45,11 @@ export function formatAddress({ host, port }: ListenAddress): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
+/** What a person knows a setting by. */
+export function nameOf(setting: Setting): string {
+  return setting.kind === "secret" ? environmentName(setting) : `--${setting.flag}`;
+}
+
 /** A setting that a server cannot be started with. The message is one line for a person. */
 export class SettingError extends Error {
   override readonly name = "SettingError";
@@ -54,7 +61,8 @@ export class SettingError extends Error {
  */
 export function checkValue(name: string, setting: Setting, value: unknown): void {
   const refuse = (why: string): never => {
-    throw new SettingError(`${name}: ${typeof value === "object" && value !== null ? "this" : String(value)} ${why}`);
+    const isShown = setting.kind !== "secret" && (typeof value !== "object" || value === null);
+    throw new SettingError(`${name}: ${isShown ? String(value) : "this"} ${why}`);
   };
   switch (setting.kind) {
     case "address": {
@@ -73,6 +81,7 @@ export function checkValue(name: string, setting: Setting, value: unknown): void
       break;
     }
     case "text":
+    case "secret":
       if (typeof value !== "string" || value === "") refuse("is not a text of at least one character");
       break;
     case "channels":

@@ -1,12 +1,14 @@
 import type { ListenAddress } from "../rpc/connections.js";
 import type { CallRateSettings } from "../service/call_rates.js";
-import { CHANNEL_SETTINGS, type ChannelSettings, parseChannelSettings } from "./channel_settings.js";
+import { CHANNEL_SETTINGS, type ChannelSettings } from "./channel_settings.js";
 import { checkSecurity } from "./check_security.js";
+import { parseSetting } from "./parse_setting.js";
 import { type MemorySettings, QUOTA_SETTINGS } from "./quota_settings.js";
 import { checkRates, RATE_SETTINGS } from "./rate_settings.js";
 import { SECURITY_SETTINGS, type SecuritySettings } from "./security_settings.js";
-import { KIB, MIB, MINUTE, parseQuantity, SECOND, type Setting, SettingError } from "./setting.js";
+import { KIB, MIB, MINUTE, SECOND, type Setting, SettingError } from "./setting.js";
 
+export { parseSetting } from "./parse_setting.js";
 export { environmentName, formatAddress, type Setting, SettingError } from "./setting.js";
 
 /** All settings of a server, in the units in which it computes: milliseconds, bytes, counts. */
@@ -34,6 +36,7 @@ export interface ServerSettings extends SecuritySettings, CallRateSettings, Memo
   readonly leaveDebounce: number;
   /** By pattern: a channel's name, or `PREFIX*`. The most specific that fits counts. */
   readonly channel: Readonly<Record<string, ChannelSettings>> | undefined;
+  readonly shutdownDelay: number;
   readonly drainTime: number;
   readonly maxStatePairs: number;
   readonly maxStateBytes: number;
@@ -195,13 +198,21 @@ export const SETTINGS: Readonly<Record<keyof ServerSettings, Setting>> = {
     default: undefined,
     help: 'other settings for some channels: "lobby:*=announce_max:50,interval:5s"; again for more',
   },
+  shutdownDelay: {
+    flag: "shutdown-delay",
+    kind: "duration",
+    min: 0,
+    max: 10 * MINUTE,
+    default: "0s",
+    help: "how long to serve on, reporting NOT_SERVING, before streams end at shutdown",
+  },
   drainTime: {
     flag: "drain-time",
     kind: "duration",
     min: 0,
     max: 10 * MINUTE,
     default: "10s",
-    help: "how long going down may take",
+    help: "how long the rest of a shutdown may take",
   },
   maxStatePairs: {
     flag: "max-state-pairs",
@@ -321,27 +332,6 @@ export const SETTINGS: Readonly<Record<keyof ServerSettings, Setting>> = {
   },
 };
 
-/** Reads a setting as a person wrote it; throws a SettingError that says what is allowed. */
-export function parseSetting(setting: Setting, text: string): unknown {
-  switch (setting.kind) {
-    case "address":
-      return parseAddress(setting, text);
-    case "text":
-      if (text === "") throw new SettingError(`--${setting.flag}: must not be empty`);
-      return text;
-    case "switch":
-      return parseChoice(setting, ["true", "false"], text) === "true";
-    case "choice": {
-      const chosen = parseChoice(setting, setting.choices, text);
-      return setting.choices.includes("false") ? chosen === "true" : chosen;
-    }
-    case "channels":
-      return parseChannelSettings(setting.flag, text);
-    default:
-      return parseQuantity(setting, text);
-  }
-}
-
 /** The flags of the deprecated settings that were given, such as `--wasted-connection-delay`. */
 export function deprecatedFlags(settings: ServerSettings): string[] {
   return Object.entries(SETTINGS)
@@ -377,20 +367,4 @@ export function checkSettings(settings: ServerSettings): void {
       `--keepalive-timeout ${keepaliveTimeout}ms is longer than --keepalive ${keepalive}ms: pings would overlap`,
     );
   }
-}
-
-function parseAddress(setting: Setting, text: string): ListenAddress {
-  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]\s]+)):(\d{1,5})$/.exec(text);
-  const port = Number(match?.[3]);
-  if (!match || port > 65535) {
-    throw new SettingError(`--${setting.flag}: "${text}" is not HOST:PORT, such as 127.0.0.1:50051 or [::1]:50051`);
-  }
-  return { host: (match[1] ?? match[2])!, port };
-}
-
-function parseChoice(setting: Setting, choices: readonly string[], text: string): string {
-  if (!choices.includes(text)) {
-    throw new SettingError(`--${setting.flag}: "${text}" is not one of ${choices.join(", ")}`);
-  }
-  return text;
 }

@@ -3,6 +3,7 @@ import { unwatchFile, watchFile } from "node:fs";
 import { createSecureContext } from "node:tls";
 import type { TlsMaterial } from "../rpc/tls.js";
 import type { SecuritySettings } from "./security_settings.js";
+import { type Warn, warnOfReaders } from "./security_warnings.js";
 import { SettingError } from "./setting.js";
 import { readSettingFile } from "./setting_file.js";
 
@@ -14,11 +15,13 @@ const LOOK_MS = 2000;
  * be read, is empty or incomplete, holds a certificate that cannot be parsed, or when the certificate and the key do not
  * belong together.
  */
-export function readTls({ tlsCert, tlsKey, tlsClientCa }: SecuritySettings): TlsMaterial | undefined {
+export function readTls({ tlsCert, tlsKey, tlsClientCa }: SecuritySettings, warn: Warn): TlsMaterial | undefined {
   if (tlsCert === undefined || tlsKey === undefined) return undefined;
   const cert = readSettingFile("--tls-cert", tlsCert).text;
   certificatesIn("--tls-cert", tlsCert, cert);
-  const key = readSettingFile("--tls-key", tlsKey).text;
+  const keyFile = readSettingFile("--tls-key", tlsKey);
+  warnOfReaders("--tls-key", keyFile, warn);
+  const key = keyFile.text;
   blocksIn("--tls-key", tlsKey, key);
   const material = { cert, key, clientCa: tlsClientCa === undefined ? undefined : authoritiesIn(tlsClientCa) };
   try {

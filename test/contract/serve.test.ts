@@ -8,6 +8,8 @@ import { startTestServer } from "../support/server.js";
 
 const MAIN = fileURLToPath(new URL("../../dist/src/cli/main.js", import.meta.url));
 
+const HUSH = "hush".repeat(10);
+
 /** Runs `rollcall serve` to its end; sends SIGTERM once it has printed its banner. */
 async function serve(flags: readonly string[], environment: Record<string, string> = {}) {
   const child = spawn(process.execPath, [MAIN, "serve", ...flags], {
@@ -55,6 +57,18 @@ describe("rollcall serve, when it cannot", () => {
     ],
     ["an address beyond this machine", () => ["--listen", "0.0.0.0:0"], /beyond this machine.*--trust-callers/],
     [
+      "a secret that others can see",
+      () => ["--token-secret", HUSH],
+      /^rollcall: --token-secret: other users see the command line; use --token-secret-file or ROLLCALL_TOKEN_SECRET\n$/,
+    ],
+    ["the same in one word", () => [`--token-secret=${HUSH}`], /other users see the command line/],
+    [
+      "an empty secret",
+      () => [],
+      /^rollcall: ROLLCALL_TOKEN_SECRET: must not be empty\n$/,
+      { ROLLCALL_TOKEN_SECRET: "" },
+    ],
+    [
       "settings that contradict each other",
       () => ["--listen", "127.0.0.1:0", "--max-state-bytes", "128KiB"],
       /cannot be set in one call: --max-request-bytes is 65536/,
@@ -70,6 +84,7 @@ describe("rollcall serve, when it cannot", () => {
       assert.ok(lines.length === 1 || lines.slice(0, -1).every((line) => line.startsWith("{")), stderr);
       assert.doesNotMatch(stderr, /\n\s+at /, "no stack trace");
       assert.equal(stdout, "");
+      assert.ok(!stderr.includes(HUSH), "the secret is repeated");
     });
   }
 });

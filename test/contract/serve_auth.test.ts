@@ -104,6 +104,25 @@ describe("rollcall serve, asking who calls", () => {
     }
   });
 
+  it("warns in its log of settings that are not safe everywhere", async () => {
+    await serve(["--token-jwks", "http://127.0.0.1:9/jwks.json"]);
+    const gone = once(child!, "close");
+    child!.kill("SIGTERM");
+    await gone;
+    const lines = output.stderr
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    const warnings = lines.filter(({ level }) => level === 40);
+    assert.deepEqual(
+      warnings.map(({ msg, setting }) => [msg, setting]),
+      [
+        ["insecure setting", "--token-jwks"],
+        ["insecure setting", "--token-jwks"],
+      ],
+    );
+  });
+
   it("SIGHUP shows a new certificate, and ends nothing", async () => {
     const folder = mkdtempSync(path.join(tmpdir(), "rollcall-hup-"));
     try {

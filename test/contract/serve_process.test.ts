@@ -110,6 +110,25 @@ describe("rollcall serve, as a process", function () {
     assert.deepEqual(lines, ["listening", "draining", "stopped"]);
   });
 
+  it("S24 serves on for its delay before it drains", async () => {
+    const { stdout, stderr } = serve("pipe", "pipe", "--shutdown-delay", "300ms");
+    await said(stdout!, /Ctrl-C/);
+    let log = "";
+    stderr!.on("data", (chunk) => {
+      log += chunk;
+    });
+    const closed = once(stderr!, "close");
+    const began = performance.now();
+    assert.equal(await end("SIGTERM"), 0);
+    assert.ok(performance.now() - began >= 300);
+    await closed;
+    const lines = log
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line).msg);
+    assert.deepEqual(lines.slice(-3), ["not serving", "draining", "stopped"]);
+  });
+
   it("goes on when the readers of its output and of its log are gone", async () => {
     const { stdout, stderr } = serve("pipe", "pipe", "--log-level", "debug");
     const [, address] = await said(stderr!, /"address":"([^"]+)"/);

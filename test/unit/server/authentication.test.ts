@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { pino } from "pino";
@@ -19,7 +19,9 @@ interface Brings {
 
 describe("server: authentication (S20)", () => {
   let folder: string;
+  const warnings: string[] = [];
   beforeEach(() => {
+    warnings.length = 0;
     folder = mkdtempSync(path.join(tmpdir(), "rollcall-auth-"));
   });
   afterEach(() => rmSync(folder, { recursive: true }));
@@ -36,6 +38,7 @@ describe("server: authentication (S20)", () => {
       settings: { ...defaultSettings(), ...settings },
       now: () => NOW,
       log,
+      warn: (setting, why) => warnings.push(`${setting}: ${why}`),
       onKeysChanged: () => {},
     });
     return async ({ token, userId, certificate }) =>
@@ -62,6 +65,21 @@ describe("server: authentication (S20)", () => {
     assert.equal((await ask({ token: rs256({}, privateKey) })).userId, "tony");
   });
 
+  it("warns of a secret that is weak, or in a file that others may read", () => {
+    const where = file(SECRET);
+    chmodSync(where, 0o600);
+    asking({ tokenSecretFile: where });
+    asking({ tokenSecret: SECRET });
+    assert.deepEqual(warnings, []);
+    asking({ tokenSecret: "password".repeat(4) });
+    assert.match(warnings.join("\n"), /^ROLLCALL_TOKEN_SECRET: the secret repeats itself/);
+    if (process.platform === "win32") return;
+    warnings.length = 0;
+    chmodSync(where, 0o640);
+    asking({ tokenSecretFile: where });
+    assert.match(warnings.join("\n"), /^--token-secret-file: other users may read the file/);
+  });
+
   it("pins the algorithms that are given", async () => {
     const { publicPem, privateKey } = keyPair("rsa");
     const ask = asking({ tokenKeyFile: file(publicPem), tokenAlgorithms: "PS256, RS512" });
@@ -75,11 +93,11 @@ describe("server: authentication (S20)", () => {
         (error: Error) =>
           error.name === "SettingError" && message.test(error.message) && !error.message.includes("hush"),
       );
-    fails({ tokenSecret: "hush" }, /^--token-secret: the secret has 4 bytes; 32 or more are needed$/);
+    fails({ tokenSecret: "hush" }, /^ROLLCALL_TOKEN_SECRET: the secret has 4 bytes; 32 or more are needed$/);
     fails({ tokenSecretFile: file("hush") }, /^--token-secret-file: the secret has 4 bytes/);
     fails({ tokenSecretFile: path.join(folder, "none") }, /^--token-secret-file: .*none cannot be read \(ENOENT\)$/);
     fails({ tokenKeyFile: file("hush") }, /^--token-key-file: the key is neither PEM nor a JWK/);
-    fails({ tokenSecret: SECRET, tokenAlgorithms: "none" }, /^--token-secret: algorithm none does not fit/);
+    fails({ tokenSecret: SECRET, tokenAlgorithms: "none" }, /^ROLLCALL_TOKEN_SECRET: algorithm none does not fit/);
   });
 
   it("takes a certificate's name where that is asked for, for as long as it is valid", async () => {

@@ -33,7 +33,11 @@ describe("server: settings of security, against each other (S20)", () => {
     ["certificates that name nobody are no authentication", { ...everywhere, ...mutual }, /callers are believed/],
     ["encryption alone is no authentication", { ...everywhere, ...tls }, /callers are believed/],
     ["the development secret is for this machine", { ...everywhere, devSecret: true }, /anybody can make tokens/],
-    ["one source of keys", { tokenSecret: "s", tokenKeyFile: "f" }, /--token-secret and --token-key-file: give one/],
+    [
+      "one source of keys",
+      { tokenSecret: "s", tokenKeyFile: "f" },
+      /ROLLCALL_TOKEN_SECRET and --token-key-file: give one/,
+    ],
     ["a secret beside the development secret", { tokenSecretFile: "f", devSecret: true }, /give one of them/],
     ["trust or tokens", { trustCallers: true, tokenSecret: "s" }, /--trust-callers believes everybody/],
     ["an issuer without tokens", { tokenIssuer: "i" }, /--token-issuer says what tokens must be/],

@@ -60,6 +60,7 @@ describe("server: settings", () => {
       interval: 1000,
       leaveDebounce: 0,
       channel: undefined,
+      shutdownDelay: 0,
       drainTime: 10_000,
       maxStatePairs: 32,
       maxStateBytes: 16_384,

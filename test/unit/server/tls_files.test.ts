@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { X509Certificate } from "node:crypto";
-import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { defaultSettings } from "../../../src/server/settings.js";
@@ -9,6 +9,8 @@ import { makeAuthority } from "../../support/certificates.js";
 
 describe("server: the files of TLS", () => {
   let folder: string;
+  const warnings: string[] = [];
+  const warn = (setting: string, why: string): void => void warnings.push(`${setting}: ${why}`);
   const file = (name: string, text: string): string => {
     const where = path.join(folder, name);
     writeFileSync(where, text);
@@ -21,11 +23,15 @@ describe("server: the files of TLS", () => {
   afterEach(() => rmSync(folder, { recursive: true }));
 
   it("are read, or are not asked for", () => {
-    assert.equal(readTls(defaultSettings()), undefined);
+    assert.equal(readTls(defaultSettings(), warn), undefined);
     const authority = makeAuthority();
     const { cert, key } = authority.issue("server");
     const files = { tlsCert: file("c", cert), tlsKey: file("k", key), tlsClientCa: file("a", authority.cert) };
-    assert.deepEqual(readTls({ ...defaultSettings(), ...files }), { cert, key, clientCa: [authority.cert.trimEnd()] });
+    assert.deepEqual(readTls({ ...defaultSettings(), ...files }, warn), {
+      cert,
+      key,
+      clientCa: [authority.cert.trimEnd()],
+    });
   });
 
   it("hold whole certificates that can be parsed, at least one where authorities are asked for", () => {
@@ -64,16 +70,34 @@ describe("server: the files of TLS", () => {
       [{ key: authority.key }, /^--tls-cert and --tls-key cannot be used/],
     ];
     for (const [changed, message] of refused) {
-      assert.throws(() => readTls(files(changed)), { name: "SettingError", message }, JSON.stringify(changed));
+      assert.throws(() => readTls(files(changed), warn), { name: "SettingError", message }, JSON.stringify(changed));
     }
     const crlf = chain.replaceAll("\n", "\r\n");
     for (const ca of [chain, `Subject: CN=a\n${chain}`, crlf]) {
       assert.deepEqual(
-        readTls(files({ ca }))?.clientCa?.map((one) => new X509Certificate(one).subject),
+        readTls(files({ ca }), warn)?.clientCa?.map((one) => new X509Certificate(one).subject),
         ["CN=Authority of tests", "CN=Other"],
       );
     }
-    assert.equal(readTls(files({ cert: key + cert + authority.cert }))?.key, key, "a key beside the certificate");
+    assert.equal(readTls(files({ cert: key + cert + authority.cert }), warn)?.key, key, "a key beside the certificate");
+  });
+
+  it("are warned of where others may read the key", function () {
+    if (process.platform === "win32") {
+      console.log("      no modes of files on Windows: not tried");
+      this.skip();
+    }
+    const { cert, key } = makeAuthority().issue("server");
+    const settings = { ...defaultSettings(), tlsCert: file("c", cert), tlsKey: file("k", key) };
+    for (const [mode, expected] of [
+      [0o600, []],
+      [0o644, ["--tls-key: other users may read the file: chmod 600"]],
+    ] as const) {
+      warnings.length = 0;
+      chmodSync(settings.tlsKey, mode);
+      readTls(settings, warn);
+      assert.deepEqual(warnings, expected);
+    }
   });
 
   it("are watched, until nobody wants to know", async () => {
