@@ -59,6 +59,7 @@ const EMPTY_MESSAGE = Buffer.alloc(PREFIX_BYTES);
 class StreamSink implements Sink {
   onDrain: () => void = () => {};
   #begun = false;
+  #isOver = false;
   #heartbeat: Heartbeat | undefined;
 
   constructor(
@@ -98,6 +99,11 @@ class StreamSink implements Sink {
   /** Sends the headers with the first message. False: the stream is over, and takes nothing. */
   #begin(): boolean {
     if (this.stream.destroyed || this.stream.closed) return false;
+    if (this.stream.writableEnded) {
+      // By grpc-js, as the call's deadline has passed: its status follows what the client has not read.
+      this.#over();
+      return false;
+    }
     this.#heartbeat?.wrote();
     if (!this.#begun) {
       this.#begun = true;
@@ -112,13 +118,19 @@ class StreamSink implements Sink {
 
   /** The status follows all that was written: a client gets it once it has read that, and is reset if it does not. */
   end(error: PresenceError | undefined): void {
-    this.#heartbeat?.stop();
     endCall(this.call, error);
-    this.shared.unread.ended(this.stream);
+    this.#over();
   }
 
   abort(error: PresenceError): void {
     this.end(error);
+  }
+
+  #over(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#heartbeat?.stop();
+    this.shared.unread.ended(this.stream);
   }
 }
 

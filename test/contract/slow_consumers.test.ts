@@ -152,6 +152,20 @@ describe("clients that do not read", () => {
       assert.equal(await unreadBytes(), 0);
     });
 
+    it("whose deadline has passed are reset after --lagging-timeout", async () => {
+      await start();
+      rosa = connect(server.address, "rosa");
+      const client = await WindowClient.connect(server.address, 0);
+      const call = client.call(method.subscribePresence, "rosa", { channel }, "50m");
+      for (let i = 0; (await unreadBytes()) === 0; i++) {
+        await honest.client.setState({ channel, states: { i: `${i}` } });
+      }
+      clock.advance(LAGGING_TIMEOUT_MS);
+      assert.equal(await within("the end", call.ended()), "reset");
+      assert.equal(await unreadBytes(), 0);
+      client.close();
+    });
+
     it("that never do are reset after --lagging-timeout more, and their memory is free", async () => {
       const slow = await stalled();
       clock.advance(LAGGING_TIMEOUT_MS);

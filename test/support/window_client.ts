@@ -24,8 +24,13 @@ export class WindowClient {
     await once(this.session, "localSettings");
   }
 
-  /** Begins a call. */
-  call<M extends DescMethod>(method: M, userId: string, init: MessageInitShape<M["input"]>): WindowCall {
+  /** Begins a call; `timeout`: its deadline, as `grpc-timeout` has it. */
+  call<M extends DescMethod>(
+    method: M,
+    userId: string,
+    init: MessageInitShape<M["input"]>,
+    timeout?: string,
+  ): WindowCall {
     const request = toBinary(method.input, create(method.input, init));
     const framed = Buffer.alloc(5 + request.length);
     framed.writeUInt32BE(request.length, 1);
@@ -36,6 +41,7 @@ export class WindowClient {
       "content-type": "application/grpc",
       te: "trailers",
       "x-user-id": userId,
+      ...(timeout && { "grpc-timeout": timeout }),
     });
     stream.end(framed);
     return new WindowCall(stream);
