@@ -5,6 +5,7 @@ import { createInterface } from "node:readline";
 import { promisify } from "node:util";
 import { endChild } from "../support/child.js";
 import { Checks } from "./checks.js";
+import { checkHttp2, H2SPEC } from "./h2spec.js";
 import { ROOT } from "./languages.js";
 import { shortConnections } from "./short_connections.js";
 
@@ -15,6 +16,7 @@ const MODULES = [
   "github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3",
   "github.com/grpc-ecosystem/grpc-health-probe@v0.4.40",
   "github.com/bojand/ghz/cmd/ghz@v0.121.0",
+  H2SPEC,
 ];
 
 /** Built from a module of its own: `go install` asks the proxy for the list of its versions, which it refuses. */
@@ -38,7 +40,7 @@ interface Said {
 }
 
 /**
- * Builds grpcurl, evans, ghz and grpc_health_probe into `cache` and uses each against a real server. Prints a line per tool.
+ * Builds grpcurl, evans, ghz, h2spec and grpc_health_probe into `cache` and uses each against a real server. Prints a line per tool.
  * Resolves with whether all of it went well; skips, with the reason, where Go is missing.
  */
 export async function useTools(cache: string): Promise<boolean> {
@@ -46,7 +48,7 @@ export async function useTools(cache: string): Promise<boolean> {
     await run("go", ["version"]);
   } catch {
     console.log(
-      "skipped  grpcurl, evans, ghz, grpc_health_probe: `go version` does not work; install Go 1.24 or newer",
+      "skipped  grpcurl, evans, ghz, h2spec, grpc_health_probe: `go version` does not work; install Go 1.24 or newer",
     );
     return true;
   }
@@ -76,6 +78,7 @@ export async function useTools(cache: string): Promise<boolean> {
       const { count, statusCodeDistribution } = JSON.parse(text);
       expect(count === 300 && statusCodeDistribution.OK === 300, "300 calls, all OK", text.slice(0, 500));
     });
+    await checks.check("h2spec", () => checkHttp2(cache, address));
     await checks.check("grpcurl opens 30 connections in a row", () =>
       shortConnections(async () => {
         const { good, text } = await use("grpcurl", "-plaintext", address, "list");
