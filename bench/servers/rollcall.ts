@@ -6,6 +6,7 @@ const SETTINGS = {
   logLevel: "silent",
   // What is measured is how much there can be.
   rateLimit: 0,
+  streamRateLimit: 0,
   // The readers are gone by the time the server is closed.
   drainTime: 0,
 } as const;

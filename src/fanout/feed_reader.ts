@@ -5,8 +5,8 @@ import { FeedBacklog } from "./feed_backlog.js";
 import type { ChannelNews, News, NewsBatch, ToldDelta } from "./feed_news.js";
 import type { FeedCodec } from "./feed_ports.js";
 import { type Ahead, after, FeedRound, type RoundHost } from "./feed_round.js";
-import { layOut, type Message } from "./messages.js";
-import type { Piece, Sink } from "./ports.js";
+import { bytesOf, layOut, type Message } from "./messages.js";
+import type { OnSnapshotBytes, Piece, Sink } from "./ports.js";
 import type { ReaderStateName } from "./reader.js";
 
 /**
@@ -24,6 +24,8 @@ export interface FeedOptions {
   readonly filter: ChannelFilter;
   /** Begin with a snapshot of each occupied channel, and tell them again when events were lost. */
   readonly withSnapshot: boolean;
+  /** Absent: nobody wants to know. */
+  readonly onSnapshotBytes?: OnSnapshotBytes | undefined;
   /** How often an idle stream gets an empty message, in ms; 0: never. */
   readonly heartbeatMs: number;
 }
@@ -59,6 +61,8 @@ export class FeedReader {
   #lost = false;
   readonly #backlog = new FeedBacklog();
   #round: FeedRound | undefined;
+  /** Until the first round is over. */
+  #onSnapshotBytes: OnSnapshotBytes | undefined;
   /** Channels that were told as they are further on than their news have come in: only where a source answers later. */
   readonly #ahead = new Map<ChannelKey, Ahead>();
 
@@ -68,6 +72,7 @@ export class FeedReader {
     private readonly host: FeedReaderHost,
   ) {
     this.filter = options.filter;
+    this.#onSnapshotBytes = options.onSnapshotBytes;
     sink.onDrain = () => this.#drained();
   }
 
@@ -194,10 +199,13 @@ export class FeedReader {
       }
       if (step === "over") {
         this.#round = undefined;
+        this.#onSnapshotBytes = undefined;
         pieces.push(this.host.feedCodec.complete(this.host.wall()));
         break;
       }
-      for (const piece of step.pieces) bytes += piece.length;
+      const told = bytesOf(step.pieces);
+      bytes += told;
+      this.#onSnapshotBytes?.(told);
       pieces.push(...step.pieces);
       events += step.events;
     }

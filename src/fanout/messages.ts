@@ -49,6 +49,7 @@ export function concat(pieces: readonly Piece[], bytes = bytesOf(pieces)): Uint8
   return message;
 }
 
-function bytesOf(pieces: readonly Piece[]): number {
+/** Size of these pieces together, in bytes. */
+export function bytesOf(pieces: readonly Piece[]): number {
   return pieces.reduce((bytes, { length }) => bytes + length, 0);
 }

@@ -17,6 +17,9 @@ export interface SnapshotUser {
   bytes: StateBytes | undefined;
 }
 
+/** Is told of the bytes of a stream's first SNAPSHOT, or of a feed's first round, as they are written. */
+export type OnSnapshotBytes = (bytes: number) => void;
+
 /** What SUBSCRIBED says (S15). */
 export interface Terms {
   readonly sessionId: string;

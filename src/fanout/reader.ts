@@ -3,7 +3,7 @@ import type { PresenceError } from "../model/errors.js";
 import type { Announcement } from "./announcement.js";
 import { Backlog } from "./backlog.js";
 import { concat, layOut } from "./messages.js";
-import type { Piece, Sink, Terms } from "./ports.js";
+import type { OnSnapshotBytes, Piece, Sink, Terms } from "./ports.js";
 import type { SharedSnapshot } from "./snapshot.js";
 
 /**
@@ -25,6 +25,8 @@ export interface ReaderOptions {
   readonly time: number;
   /** The changes missed since `from`, where the channel remembers them; they replace the SNAPSHOT (S16). */
   readonly missed: { readonly from: number; readonly deltas: readonly Delta[] } | undefined;
+  /** Absent: nobody wants to know. */
+  readonly onSnapshotBytes?: OnSnapshotBytes | undefined;
 }
 
 /** How far a reader is; the names are those of the gauges. */
@@ -47,6 +49,7 @@ export type ReaderState =
 /** A snapshot on its way to one reader. */
 export interface Sending {
   readonly snapshot: SharedSnapshot;
+  readonly onBytes: OnSnapshotBytes | undefined;
   next: number;
   /** What has to come before the next chunk can be written: room in the stream, or the chunk itself. */
   awaits: "room" | "chunk";
@@ -165,8 +168,9 @@ export class Reader {
    * snapshot of the moment.
    */
   sendSnapshot(snapshot: SharedSnapshot, subscribed: (revision: number) => Piece): void {
+    const onBytes = this.#opening?.onSnapshotBytes;
     const opening = this.#open(subscribed);
-    const sending: Sending = { snapshot, next: 0, awaits: "room", backlog: new Backlog() };
+    const sending: Sending = { snapshot, onBytes, next: 0, awaits: "room", backlog: new Backlog() };
     this.#become({ name: "resyncing", sending, blocked: false });
     this.#sendChunks(sending, opening);
   }
@@ -261,6 +265,7 @@ export class Reader {
     let chunk = snapshot.chunk(sending.next);
     if (chunk && chunk.length <= SMALL_CHUNK_BYTES) {
       sending.next += 1;
+      sending.onBytes?.(chunk.length);
       room = this.sink.write(concat([...opening, ...chunk.parts]));
     } else if (opening.length > 0) {
       room = this.sink.write(concat(opening));
@@ -268,6 +273,7 @@ export class Reader {
     for (; room; sending.next += 1) {
       chunk = snapshot.chunk(sending.next);
       if (!chunk) break;
+      sending.onBytes?.(chunk.length);
       room = this.sink.writeParts(chunk.parts, chunk.length);
     }
     if (!room) {

@@ -40,15 +40,15 @@ export const RATE_SETTINGS: Readonly<Record<keyof CallRateSettings, Setting>> = 
     kind: "count",
     min: 0,
     max: 1_000_000,
-    default: "0",
-    help: "streams a second that one user may open; 0: any number within --rate-limit",
+    default: "5",
+    help: "new streams a second that one user may open; 0: any number within --rate-limit",
   },
   streamRateBurst: {
     flag: "stream-rate-burst",
     kind: "count",
     min: 1,
     max: 1_000_000,
-    default: "40",
+    default: "100",
     help: "streams that a user who has opened none may open at once",
   },
   appStreamRateLimit: {

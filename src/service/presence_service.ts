@@ -80,20 +80,22 @@ export class PresenceService {
       graceMs: settings.streamTokenGraceMs,
       isKeyPublished: options.isKeyPublished,
     });
+    this.#rates = new CallRates(settings.rates, clock);
     this.#subscriber = new Subscriber({
       ...options,
+      rates: this.#rates,
       members: this.#members,
       streams: this.#streams,
       expiry: this.#expiry,
     });
     this.#watchers = new Watchers({
       feed,
+      rates: this.#rates,
       streams: this.#streams,
       expiry: this.#expiry,
       drainJitterMs: settings.drainJitterMs,
       streamHeartbeatMs: settings.streamHeartbeatMs,
     });
-    this.#rates = new CallRates(settings.rates, clock);
     this.#queries = new Queries({ engine, rates: this.#rates, turns: new Turns(schedule) });
     this.#leases = new Leases({
       engine,
@@ -165,7 +167,7 @@ export class PresenceService {
 
   /** S1 to S8, S15, S16: joins, and writes the channel's events to `sink` until it is closed. */
   async subscribe(caller: Caller, request: pb.SubscribePresenceRequest, sink: Sink): Promise<Subscription> {
-    return this.#subscriber.subscribe(caller, this.#actingUser(caller, request.userId, true), request, sink);
+    return this.#subscriber.subscribe(caller, this.#actingUser(caller, request.userId), request, sink);
   }
 
   /** S16, S16a: writes what happens in many channels to `sink` until it is closed. NOT_ALLOWED without the right to it. */
@@ -252,9 +254,9 @@ export class PresenceService {
     return { channel, userId, command: { kind: "set", states, replace, expectedRevision } };
   }
 
-  #actingUser(caller: Caller, requested: string, opensStream = false): string {
+  #actingUser(caller: Caller, requested: string): string {
     const userId = actingUser(caller, requested);
-    this.#rates.actingFor(caller, userId, opensStream);
+    this.#rates.actingFor(caller, userId);
     return userId;
   }
 

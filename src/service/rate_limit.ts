@@ -39,6 +39,11 @@ export class RateLimit {
     if (waitMs > 0) throw this.#refusal(waitMs);
   }
 
+  /** Takes tokens whether they are there or not: the bucket may go down to ten bursts below zero. */
+  charge(name: string, tokens: number): void {
+    this.#limiter.take(name, tokens, Number.NEGATIVE_INFINITY);
+  }
+
   /** Forgets everything. */
   close(): void {
     this.#limiter.close();

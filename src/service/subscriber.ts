@@ -4,14 +4,15 @@ import type { Join } from "../channel/command.js";
 import type { StreamSession } from "../channel/member.js";
 import type { Engine } from "../engine/engine.js";
 import type { Hub } from "../fanout/hub.js";
-import type { EventCodec, Sink, Terms } from "../fanout/ports.js";
+import type { EventCodec, OnSnapshotBytes, Sink, Terms } from "../fanout/ports.js";
 import type { Reader, ReaderOptions } from "../fanout/reader.js";
-import type { ChannelId } from "../model/channel_id.js";
+import { type ChannelId, channelKey } from "../model/channel_id.js";
 import { PresenceError } from "../model/errors.js";
 import { tokenExpired } from "../model/unauthenticated.js";
 import type { Clock } from "../time/clock.js";
 import { toMs, toPosition } from "../wire/messages.js";
 import { allowedChannel, checkRight, isOfApp } from "./access.js";
+import type { CallRates } from "./call_rates.js";
 import type { Caller } from "./caller.js";
 import type { Members, Result } from "./members.js";
 import { newSessionId } from "./session_id.js";
@@ -38,6 +39,7 @@ export interface SubscriberOptions {
   readonly clock: Clock;
   readonly settings: ServiceSettings;
   readonly members: Members;
+  readonly rates: CallRates;
   readonly streams: Streams;
   readonly expiry: TokenExpiry;
   readonly onError: (error: unknown) => void;
@@ -57,11 +59,12 @@ export class Subscriber {
     request: pb.SubscribePresenceRequest,
     sink: Sink,
   ): Promise<Subscription> {
-    const { members, settings, streams, expiry } = this.options;
+    const { members, settings, streams, expiry, rates } = this.options;
     const channel = allowedChannel(caller, request.channel!, "subscribe");
     if (Object.keys(request.initialStates).length > 0) checkRight(caller, channel, "write");
     if (this.#refusing) throw draining(settings.drainJitterMs);
-    await this.#refuseForeignSession(caller, userId, request.sessionId);
+    const isReturn = await this.#isReturn(caller, channel, userId, request.sessionId);
+    const onSnapshotBytes = rates.stream(caller, userId, isReturn);
     const join: Join = {
       kind: "join",
       sessionId: newSessionId(),
@@ -84,7 +87,7 @@ export class Subscriber {
     });
     const stream = attached!;
     try {
-      stream.follow(await this.#attach(channel, userId, request, result, sink));
+      stream.follow(await this.#attach(channel, userId, request, result, sink, onSnapshotBytes));
     } catch (error) {
       await stream.closed("lost");
       throw error;
@@ -108,12 +111,15 @@ export class Subscriber {
     this.#refusing = true;
   }
 
-  async #refuseForeignSession(caller: Caller, userId: string, sessionId: string): Promise<void> {
-    if (sessionId === "") return;
+  /** Whether the session is one of the user's in this channel. Throws NOT_ALLOWED if it is another user's. */
+  async #isReturn(caller: Caller, channel: ChannelId, userId: string, sessionId: string): Promise<boolean> {
+    if (sessionId === "") return false;
     const place = await this.options.engine.findSession(sessionId);
-    if (place && isOfApp(caller, place.channel) && place.userId !== userId) {
+    if (!place || !isOfApp(caller, place.channel)) return false;
+    if (place.userId !== userId) {
       throw new PresenceError("NOT_ALLOWED", "session_id: belongs to another user", { metadata: { user_id: userId } });
     }
+    return channelKey(place.channel) === channelKey(channel);
   }
 
   async #attach(
@@ -122,6 +128,7 @@ export class Subscriber {
     request: pb.SubscribePresenceRequest,
     result: Result,
     sink: Sink,
+    onSnapshotBytes: OnSnapshotBytes | undefined,
   ): Promise<{ readonly reader: Reader | undefined; readonly sink: Sink }> {
     const { hub, engine, codec, clock, settings } = this.options;
     const { session, resumed } = result.outcome.joined!;
@@ -142,7 +149,7 @@ export class Subscriber {
       const deltas = await engine.replay(channel, from);
       missed = deltas && { from: from.revision, deltas };
     }
-    const options = { userId, includeSelf: request.includeSelf, terms, revision, time, missed };
+    const options = { userId, includeSelf: request.includeSelf, terms, revision, time, missed, onSnapshotBytes };
     return { reader: hub.subscribe(channel, options, sink), sink };
   }
 }

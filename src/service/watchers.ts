@@ -5,6 +5,7 @@ import type { FeedReader } from "../fanout/feed_reader.js";
 import type { Sink } from "../fanout/ports.js";
 import { tokenExpired } from "../model/unauthenticated.js";
 import { allowedChannel, watchableChannels } from "./access.js";
+import type { CallRates } from "./call_rates.js";
 import type { Caller } from "./caller.js";
 import { newSessionId } from "./session_id.js";
 import type { Streams } from "./streams.js";
@@ -14,6 +15,7 @@ import type { TokenExpiry } from "./token_expiry.js";
 /** What watching needs. */
 export interface WatchersOptions {
   readonly feed: Feed;
+  readonly rates: CallRates;
   /** The server's open streams, which it ends when it goes down. */
   readonly streams: Streams;
   readonly expiry: TokenExpiry;
@@ -35,12 +37,13 @@ export class Watchers {
   watch(caller: Caller, request: pb.WatchChannelsRequest, sink: Sink): Subscription {
     const named = request.channels.map((channel) => allowedChannel(caller, channel, "feed"));
     const isWatchable = watchableChannels(caller);
-    const { feed, streams, expiry, drainJitterMs } = this.options;
+    const { feed, streams, expiry, rates, drainJitterMs } = this.options;
     if (this.#refusing) throw draining(drainJitterMs);
+    const onSnapshotBytes = rates.stream(caller, undefined);
     const filter = new ChannelFilter(named, request.prefix, isWatchable);
     const heartbeatMs = heartbeatInForce(request.heartbeatInterval, this.options.streamHeartbeatMs);
     if (heartbeatMs > 0) sink.heartbeat(heartbeatMs);
-    const reader = feed.watch({ filter, withSnapshot: request.withSnapshot, heartbeatMs }, sink);
+    const reader = feed.watch({ filter, withSnapshot: request.withSnapshot, heartbeatMs, onSnapshotBytes }, sink);
     const name = newSessionId();
     this.#names.set(reader, name);
     streams.add(name, { attachment: 0, end: (error) => reader.end(error) });

@@ -6,7 +6,7 @@ import { CallRates } from "../../../src/service/call_rates.js";
 import { ManualClock } from "../../support/manual_clock.js";
 import { authenticated } from "./callers.js";
 import { ratesOff } from "./rates.js";
-import { ROOM, refusal, World } from "./world.js";
+import { ROOM, refusal, room, World } from "./world.js";
 
 const NOBODY = { userId: undefined };
 const ANN = { userId: "ann" };
@@ -234,23 +234,48 @@ describe("service: limits of apps and of streams (S21)", () => {
       Number.POSITIVE_INFINITY,
     );
     assert.equal(
-      until(() => rates.call(ANN, "SubscribePresence")),
+      until(() => rates.stream(ANN, "ann")),
       2,
     );
     assert.equal(
-      until(() => rates.call({ userId: "bob" }, "WatchChannels")),
+      until(() => rates.stream({ userId: "bob" }, undefined)),
       1,
     );
     assert.throws(
-      () => rates.call({ userId: "bob" }, "SubscribePresence"),
+      () => rates.stream({ userId: "bob" }, "bob"),
       (error: PresenceError) => error.metadata.scope === "app" && error.metadata.counts === "streams",
     );
-    rates.call(named("mia", "game"), "SubscribePresence");
+    rates.stream(named("mia", "game"), "mia");
+  });
+
+  it("a back end's streams are paid for by their users, and its feeds by nobody", () => {
+    const rates = new CallRates(ratesOff({ streamRateLimit: 1, streamRateBurst: 2 }), new ManualClock());
     assert.equal(
-      until(() => rates.actingFor(NOBODY, "tony", true)),
+      until(() => rates.stream(NOBODY, "tony")),
       2,
-      "a back end's",
     );
+    rates.stream(NOBODY, "anna");
+    assert.equal(
+      until(() => rates.stream(NOBODY, undefined)),
+      Number.POSITIVE_INFINITY,
+    );
+  });
+
+  it("a stream costs 1 more for each MiB of its first SNAPSHOT, and a return is never refused", () => {
+    const clock = new ManualClock();
+    const rates = new CallRates(ratesOff({ streamRateLimit: 1, streamRateBurst: 10 }), clock);
+    const onBytes = rates.stream(ANN, "ann")!;
+    for (let chunk = 0; chunk < 20; chunk++) onBytes(256 * 1024);
+    assert.equal(
+      until(() => rates.stream(ANN, "ann")),
+      4,
+      "10, less 1 and 5 MiB",
+    );
+    for (let i = 0; i < 50; i++) rates.stream(ANN, "ann", true)!(10 * 1024 * 1024);
+    assert.throws(() => rates.stream(ANN, "ann"), { reason: "RATE_LIMITED", retryAfterMs: 101_000 });
+    rates.stream(ANN, "ann", true);
+    clock.advance(101_000);
+    rates.stream(ANN, "ann");
   });
 });
 
@@ -316,5 +341,34 @@ describe("service: calls too many (S21, S22)", () => {
     );
     const { retryAfterMs } = await refusal("RATE_LIMITED", async () => world.service.admit(ANN, "SetState"));
     assert.equal(retryAfterMs, 100, "one token is owed, and one to be taken");
+  });
+
+  it("of streams do not keep anybody from returning, who pays for what it is told first", async () => {
+    const world = new World({ settings: { rates: ratesOff({ streamRateLimit: 1, streamRateBurst: 3 }) } });
+    const first = await world.subscribe("ann");
+    const second = await world.subscribe("ann", { channel: room("other") });
+    await world.subscribe("ann", { withPresence: false });
+    await refusal("RATE_LIMITED", () => world.open("ann"));
+    await first.gone("lost");
+    let { sessionId } = first;
+    for (let i = 0; i < 20; i++) {
+      const back = await world.subscribe("ann", { sessionId });
+      await back.gone("lost");
+      sessionId = back.sessionId;
+    }
+    await refusal("RATE_LIMITED", () => world.open("ann", { sessionId: second.sessionId }));
+    await refusal("RATE_LIMITED", () => world.open("ann", { sessionId: "unknown" }));
+
+    await world.subscribe("bob", { channel: room("large") });
+    const requests = Array.from({ length: 700 }, (_, i) => ({
+      channel: room("large"),
+      userId: `user ${i}`,
+      initialStates: { filling: "x".repeat(3000) },
+    }));
+    await world.service.batchJoinChannel(NOBODY, create(pb.BatchJoinChannelRequestSchema, { requests }));
+    // 2.1 MB: about 2 of the 3.
+    await world.subscribe("bob", { channel: room("large"), quiet: true });
+    const { retryAfterMs } = await refusal("RATE_LIMITED", () => world.open("bob"));
+    assert.ok(retryAfterMs! > 1000 && retryAfterMs! < 3000, `${retryAfterMs}`);
   });
 });
