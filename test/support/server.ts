@@ -11,7 +11,14 @@ export function startTestServer(
   parts: ServerParts = {},
 ): Promise<RollcallServer> {
   return startServer(
-    { listen: { host: "127.0.0.1", port: 0 }, logLevel: "silent", rateLimit: 0, streamRateLimit: 0, drainTime: 1000, ...settings },
+    {
+      listen: { host: "127.0.0.1", port: 0 },
+      logLevel: "silent",
+      rateLimit: 0,
+      streamRateLimit: 0,
+      drainTime: 1000,
+      ...settings,
+    },
     parts,
   );
 }
