@@ -188,7 +188,11 @@ export class PresenceChannel implements ChannelId {
       describeSilence: () => this.#connection.describeSilence(),
       send: (write, signal) => this.#send(write, signal),
       leave: (session) =>
-        this.leave({ sessionId: session, signal: AbortSignal.timeout(LEAVE_TIMEOUT_MS) }).catch(() => {}),
+        this.leave({ sessionId: session, signal: AbortSignal.timeout(LEAVE_TIMEOUT_MS) }).then(
+          () => true,
+          (error) => error instanceof PresenceError && error.reason === "SESSION_NOT_FOUND",
+        ),
+      confirmCancel: () => this.count({ signal: AbortSignal.timeout(LEAVE_TIMEOUT_MS) }).then(ignore, ignore),
       onEnd: (ended) => this.#subscriptions.delete(ended),
     });
     this.#subscriptions.add(subscription);
@@ -279,6 +283,8 @@ export class PresenceChannel implements ChannelId {
     return result;
   }
 }
+
+const ignore = (): void => {};
 
 /** How long `close()` waits for the answer to LeaveChannel, in milliseconds. */
 const LEAVE_TIMEOUT_MS = 1_000;

@@ -1,3 +1,4 @@
+import { setImmediate as turn } from "node:timers/promises";
 import type { SubscribePresenceResponse } from "../../gen/presence/v1/presence_service_pb.js";
 import { applyEvent, applyState } from "./apply_event.js";
 import { type Deferred, deferred, within } from "./deferred.js";
@@ -205,8 +206,11 @@ export class Subscription implements AsyncIterable<PresenceEvent>, AsyncDisposab
     this.#wanted?.resolve();
     // A call that is cancelled before it has begun may reach the server all the same.
     if (this.#opening) await within(OPENING_TIMEOUT_MS, this.#opening.promise);
-    if (this.#session !== undefined) await this.#parts.leave(this.#session);
+    const hasLeft = this.#session === undefined || (await this.#parts.leave(this.#session));
+    // Outside of the reading of the answer: Node sends a reset behind calls that begin later otherwise.
+    if (!hasLeft) await turn();
     this.#cancel.abort();
+    if (!hasLeft) await this.#parts.confirmCancel();
   }
 
   async #read(): Promise<void> {

@@ -45,8 +45,10 @@ export interface SubscriptionParts {
   describeSilence(): string;
   /** Carries out a change of the user's state. */
   readonly send: Send;
-  /** Ends a session by LeaveChannel; resolves with the answer, whatever it is, or after one second without one. */
-  leave(sessionId: string): Promise<void>;
+  /** Ends a session by LeaveChannel; resolves with whether it is over, after one second at most. */
+  leave(sessionId: string): Promise<boolean>;
+  /** Makes a call that the server reads after the cancel, whatever its answer: only then is the cancel a leave at once. */
+  confirmCancel(): Promise<void>;
   /** Called once, when the stream is over. */
   onEnd(subscription: Subscription): void;
 }

@@ -1,8 +1,12 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import { createPresenceClient } from "../../src/client/index.js";
+import { connect, message } from "../support/calls.js";
 import { endChild } from "../support/child.js";
-import { nextEvent } from "../support/deferred.js";
+import { nextEvent, within } from "../support/deferred.js";
+import { Listener } from "../support/listener.js";
+import { ManualClock } from "../support/manual_clock.js";
 import { startTestServer } from "../support/server.js";
 import { TcpProxy } from "../support/tcp_proxy.js";
 
@@ -26,4 +30,25 @@ describe("a client that stops while its connection is away", () => {
       await server.close();
     });
   }
+});
+
+describe("a client that closes", () => {
+  it("leaves all of its channels, though the rate limit refuses some of its LeaveChannel calls", async () => {
+    // Time stands still: the rate limit does not recover, and only a later call decides about a cancel.
+    const server = await startTestServer({ rateLimit: 1, rateBurst: 6 }, { clock: new ManualClock() });
+    const { client, channel } = connect(server.address);
+    const rooms = ["one", "two", "three", "four"];
+    const listeners = rooms.map((name) => new Listener(client, { channel: message(name), userId: "anna" }));
+    const presence = createPresenceClient({ address: server.address, userId: "tony" });
+    try {
+      for (const anna of listeners) await anna.opened();
+      await Promise.all(rooms.map((name) => presence.channel(name).subscribe().ready));
+      for (const anna of listeners) await anna.expect("remoteJoin");
+      await presence.close();
+      for (const anna of listeners) await within("the leave", anna.expect("remoteLeave"));
+    } finally {
+      channel.close();
+      await server.close();
+    }
+  });
 });
