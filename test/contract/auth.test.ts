@@ -1,9 +1,13 @@
 import assert from "node:assert/strict";
+import { create, toBinary } from "@bufbuild/protobuf";
+import { JoinChannelRequestSchema } from "../../gen/presence/v1/presence_service_pb.js";
 import { createPresenceClient } from "../../src/client/index.js";
 import type { ChannelGrant } from "../../src/model/grant.js";
 import type { RollcallServer } from "../../src/server/server.js";
 import type { ServerSettings } from "../../src/server/settings.js";
+import { callHeaders, FLAG, FRAME, frame, headerBlock, RawConnection } from "../hostile/raw_connection.js";
 import { connect, message } from "../support/calls.js";
+import { framed } from "../support/http2_calls.js";
 import { startJwksServer } from "../support/jwks_server.js";
 import { Listener } from "../support/listener.js";
 import { refusalOf } from "../support/refusal.js";
@@ -56,6 +60,27 @@ describe("authentication by tokens", () => {
     assert.deepEqual([refusal.code, refusal.reason], ["PERMISSION_DENIED", "NOT_ALLOWED"]);
     const bot = await as(tokenOf("tony", { act_as: ["bot-*"] })).setState({ channel: room, userId: "bot-1" });
     assert.equal(bot.state?.userId, "bot-1");
+  });
+
+  it("S20 of several authorization entries the first counts, and no other", async () => {
+    await start();
+    const online = async () => (await as(tokenOf("mia")).listOnlineUsers({ channel: room })).users;
+    const request = framed(toBinary(JoinChannelRequestSchema, create(JoinChannelRequestSchema, { channel: room })));
+    for (const [first, users] of [
+      ["nonsense", []],
+      [tokenOf("tony"), ["tony"]],
+    ] as const) {
+      const entries = [first, tokenOf("anna")].map((token) => headerBlock({ authorization: `Bearer ${token}` }));
+      const raw = (await RawConnection.open(server.address)).greet();
+      channels.push({ close: () => raw.destroy() });
+      const headers = Buffer.concat([callHeaders("JoinChannel"), ...entries]);
+      raw.send(frame(FRAME.HEADERS, FLAG.END_HEADERS, 1, headers), frame(FRAME.DATA, FLAG.END_STREAM, 1, request));
+      await raw.ended(1);
+      assert.deepEqual(
+        (await online()).map(({ userId }) => userId),
+        users,
+      );
+    }
   });
 
   it("S22 calls and streams without a good token are refused, all in the same words", async () => {

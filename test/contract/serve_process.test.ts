@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
+import { connect as connectTcp } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -158,6 +159,30 @@ describe("rollcall serve, as a process", function () {
     await client.setState({ channel: room });
     channel.close();
     assert.equal(await end("SIGTERM"), 0);
+  });
+
+  it("takes TCP probes, which connect and say nothing, without a log line", async () => {
+    const log = path.join(folder, "log");
+    const file = openSync(log, "w");
+    const { stdout } = serve("pipe", file);
+    closeSync(file);
+    const [, address] = await said(stdout!, /listening on (\S+)\n/);
+    const port = Number(address!.split(":")[1]);
+    for (let i = 0; i < 50; i++) {
+      const probe = connectTcp(port, "127.0.0.1");
+      await once(probe, "connect");
+      if (i % 2 === 0) probe.destroy();
+      else probe.resetAndDestroy();
+    }
+    const { client, channel } = connect(address!, "tony");
+    await client.setState({ channel: room });
+    channel.close();
+    assert.equal(await end("SIGTERM"), 0);
+    const lines = readFileSync(log, "utf8")
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line).msg);
+    assert.deepEqual(lines, ["listening", "draining", "stopped"]);
   });
 
   it("logs a line at SIGHUP when it has no certificates, and goes on", async () => {
