@@ -78,7 +78,8 @@ export class ReflectionStream {
       call.write(Buffer.concat(parts), taken);
       return;
     }
-    if (stream.destroyed || stream.closed) return;
+    // grpc-js has ended it where a later request is too large. A write after the end would keep the status from being sent.
+    if (stream.destroyed || stream.closed || stream.writableEnded) return;
     call.sendMetadata(new Metadata());
     // gRPC's prefix of a message: not compressed, and its length.
     const prefix = Buffer.alloc(5);

@@ -198,6 +198,20 @@ describe("gRPC reflection, without a token", () => {
     assert.equal((await broken.status).code, status.INVALID_ARGUMENT);
   });
 
+  it("ends a stream whose request is too large while it answers those before it", async () => {
+    const requests = [0, 10, 1000, 10, 10, 1025].map((length) =>
+      framed(request({ case: "listServices", value: "" }, "x".repeat(length))),
+    );
+    const bytes = Buffer.concat(requests);
+    // The bytes arrive in parts of every size.
+    for (let size = 20; size < 1100; size += 9) {
+      const call = client.begin(V1);
+      for (let at = 0; at < bytes.length; at += size) call.stream.write(bytes.subarray(at, at + size));
+      call.stream.end();
+      assert.equal((await call.status).code, status.RESOURCE_EXHAUSTED);
+    }
+  });
+
   it("refuses a connection's 11th stream, and no other connection's", async () => {
     const calls = [call, ...Array.from({ length: 9 }, () => client.begin(V1))];
     const list = framed(request({ case: "listServices", value: "" }));
