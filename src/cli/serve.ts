@@ -92,9 +92,11 @@ async function serve(options: Partial<ServerSettings>): Promise<void> {
   const told = new Promise<void>((resolve) => {
     process.on("SIGTERM", resolve);
     process.on("SIGINT", resolve);
-    // A terminal that is closed sends it too; a server without certificates has nothing to reload, and ends with it.
+    // A terminal that is closed sends it too, and is no terminal any more then; a server without certificates has nothing to
+    // reload, and ends with it.
+    const endsWithTerminal = server.settings.tlsCert === undefined && isatty(0);
     process.on("SIGHUP", () => {
-      if (server.settings.tlsCert === undefined && isatty(0)) resolve();
+      if (endsWithTerminal) resolve();
       else server.reloadTls();
     });
   });

@@ -170,8 +170,8 @@ function checkPattern(where: string, pattern: string): void {
       ? "is empty"
       : star >= 0 && star < pattern.length - 1
         ? "has a star that is not its end"
-        : /\p{Cc}/u.test(pattern)
-          ? "holds control characters, as no name does"
+        : /[\p{Cc}\p{Cs}]/u.test(pattern)
+          ? "holds control characters or half characters, as no name does"
           : Buffer.byteLength(pattern) > MAX_NAME_BYTES + (star < 0 ? 0 : 1)
             ? `is longer than any name, ${MAX_NAME_BYTES} bytes`
             : undefined;

@@ -36,6 +36,7 @@ describe("server: settings by channel (S18)", () => {
       ["**=interval:1s", /has a star that is not its end/],
       [`${"é".repeat(64)}x=interval:1s`, /longer than any name, 128 bytes/],
       ["lobby\u0007=interval:1s", /control characters/],
+      ["lobby\uD800=interval:1s", /half characters/],
       ["lobby=", /"" is not NAME:VALUE, with one of announce_max, interval, leave_debounce as the name$/],
       ["lobby=announceMax:5", /"announceMax:5" is not NAME:VALUE, with one of announce_max, interval, leave_debounce/],
       ["lobby=toString:5", /is not NAME:VALUE/],
