@@ -134,11 +134,11 @@ export class CallRates {
 
   /**
    * A query is about to examine this many users beyond the `SLICE_USERS` that its own price covers; 0 or less: none. It
-   * needs 1 token, and takes 1 for each `SLICE_USERS`: the bucket may go down to ten bursts below zero, so a user of any
-   * channel can be served, and its next calls wait.
+   * is let in unless the bucket is below zero, and takes 1 for each `SLICE_USERS`: the bucket may go down to ten bursts
+   * below zero, so a query in a channel of any size can be served, and the next calls wait.
    */
   examining(caller: Caller, users: number): void {
-    if (users > 0) this.#calls.pay(ownPayers(caller), Math.ceil(users / SLICE_USERS), 1);
+    if (users > 0) this.#calls.pay(ownPayers(caller), Math.ceil(users / SLICE_USERS), 0);
   }
 
   /** A call, or an entry of a batch, is about to be carried out for this user. */
