@@ -13,8 +13,8 @@ export interface LogLimits {
 
 /** The last changes of one channel, oldest first, without a gap up to the channel's head. */
 export class DeltaLog {
-  /** Entries before `#start` have been dropped and are cut off now and then, so that dropping one costs O(1). */
-  #deltas: Delta[] = [];
+  /** Entries before `#start` were dropped: they are `undefined`, and cut off now and then, so that dropping costs O(1). */
+  #deltas: (Delta | undefined)[] = [];
   #start = 0;
   #bytes = 0;
 
@@ -38,6 +38,7 @@ export class DeltaLog {
   dropOldest(): boolean {
     const dropped = this.#deltas[this.#start];
     if (!dropped) return false;
+    this.#deltas[this.#start] = undefined;
     this.#start += 1;
     this.#bytes -= deltaBytes(dropped);
     if (this.#start === this.#deltas.length || (this.#start > 32 && this.#start * 2 > this.#deltas.length)) {
@@ -51,7 +52,7 @@ export class DeltaLog {
   after(revision: number, head: number): readonly Delta[] | undefined {
     const missed = head - revision;
     if (missed > this.#length) return undefined;
-    return this.#deltas.slice(this.#deltas.length - missed);
+    return this.#deltas.slice(this.#deltas.length - missed) as Delta[];
   }
 
   get #length(): number {
