@@ -4,8 +4,11 @@ import { runInNewContext } from "node:vm";
 import type { Clock } from "../time/clock.js";
 import { MIB } from "./setting.js";
 
-/** Node counts the young generation to the heap limit, but no object stays there: up to three half-spaces of 16 MiB. */
-const YOUNG_BYTES = 48 * MIB;
+/**
+ * V8 counts the young generation to the heap limit, but objects that stay are moved to the old one. Its size depends on
+ * the release of Node: 48 MiB in 20 and 22, 192 in 24, 96 in 26.
+ */
+const MAX_YOUNG_BYTES = 192 * MIB;
 
 /** Memory is short until it is this far below the limit, so that it does not change with every write. */
 const ENOUGH = 0.95;
@@ -133,5 +136,14 @@ export const processMemory: MemorySource = {
 
 /** A share of the memory that objects of this process may take until V8 gives up, in bytes. */
 export function shareOfHeap(percent: number): number {
-  return ((getHeapStatistics().heap_size_limit - YOUNG_BYTES) * percent) / 100;
+  return (oldSpaceLimit([process.env.NODE_OPTIONS ?? "", ...process.execArgv]) * percent) / 100;
+}
+
+/**
+ * The largest size of V8's old generation, in bytes: as the last `--max-old-space-size` among these options of Node says,
+ * otherwise a low estimate.
+ */
+export function oldSpaceLimit(nodeOptions: readonly string[], heapLimit = getHeapStatistics().heap_size_limit): number {
+  const given = [...nodeOptions.join(" ").matchAll(/--max[-_]old[-_]space[-_]size[= ](\d+)(?!\S)/g)].at(-1);
+  return given ? Number(given[1]) * MIB : Math.max(heapLimit - MAX_YOUNG_BYTES, heapLimit / 2);
 }

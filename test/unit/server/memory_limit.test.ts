@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { MemoryLimit, processMemory } from "../../../src/server/memory_limit.js";
+import { MemoryLimit, oldSpaceLimit, processMemory, shareOfHeap } from "../../../src/server/memory_limit.js";
 import { ManualClock } from "../../support/manual_clock.js";
 
 /** A heap of which the test says how much of it is garbage. */
@@ -135,5 +135,14 @@ describe("server: the memory limit", () => {
     processMemory.collect();
     await told;
     stop();
+  });
+
+  it("is a share of what the options of Node allow, or of V8's own limit", () => {
+    const mib = 1024 * 1024;
+    assert.equal(oldSpaceLimit(["--max-old-space-size=512"]), 512 * mib);
+    assert.equal(oldSpaceLimit(["--a --max_old_space_size 256 --b", "--max-old-space-size=300"]), 300 * mib);
+    assert.equal(oldSpaceLimit(["--max-old-space-size=x"], 4288 * mib), 4096 * mib);
+    assert.equal(oldSpaceLimit([""], 256 * mib), 128 * mib);
+    assert.ok(shareOfHeap(60) > 32 * mib);
   });
 });
