@@ -24,6 +24,8 @@ const BURST = 100;
 const BYTES_PER_CALL = 16 * 1024;
 /** Refused and reset calls that end a connection on which no call was admitted. */
 const MOST_WASTED = 150;
+/** A call that is reset before it begins counts as so many refused ones: clients have no use for it. */
+const RESET_COST = 3;
 /** Maximum delay of a call, in ms. */
 const MOST_DELAY_MS = 20_000;
 
@@ -46,7 +48,7 @@ interface Account {
   streams: number;
   /** Calls that have begun and were neither admitted nor refused, less one for each admitted call. */
   unhandled: number;
-  /** Calls that were refused, or reset by the client before they had begun, while no call was admitted. */
+  /** Calls that were refused, and `RESET_COST` for each that the client reset before it began. */
   wasted: number;
   /** The tick at which the calls that were charged so far are paid for. */
   paidAt: number;
@@ -94,7 +96,7 @@ export class UnpaidCalls {
     }
     // grpc-js listens to errors of a stream only once the call has begun.
     stream.on("error", () => {});
-    const wasReset = () => this.#waste(session, account);
+    const wasReset = () => this.#waste(session, account, RESET_COST);
     stream.once("aborted", wasReset);
     // In a later turn, in which a client that resets its calls at once has reset this one.
     this.#charge(account, 0, () =>
@@ -126,7 +128,7 @@ export class UnpaidCalls {
     account.unhandled--;
     if (account.admitted > 0) {
       this.#charge(account, bytes, answer);
-    } else if (this.#waste(session, account)) {
+    } else if (this.#waste(session, account, 1)) {
       // The call itself was charged when it began.
       account.paidAt += (bytes / BYTES_PER_CALL) * MS_PER_CALL;
       answer();
@@ -142,8 +144,9 @@ export class UnpaidCalls {
   }
 
   /** Counts a wasted call. False: the connection was ended. */
-  #waste(session: Http2Session, account: Account): boolean {
-    if (account.admitted > 0 || ++account.wasted <= MOST_WASTED) return true;
+  #waste(session: Http2Session, account: Account, cost: number): boolean {
+    account.wasted += cost;
+    if (account.admitted > 0 || account.wasted <= MOST_WASTED) return true;
     session.destroy(new Error("refused and reset calls, and none admitted"), constants.NGHTTP2_ENHANCE_YOUR_CALM);
     return false;
   }
