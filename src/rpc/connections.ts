@@ -244,6 +244,8 @@ export class Connections {
     const destroySession = session.destroy;
     let timer: Timer | undefined;
     session.destroy = (...how) => {
+      // Node does not free a session that was ended for a protocol error, 3 KB each, while it has this method.
+      session.destroy = destroySession;
       destroySession.apply(session, how);
       if (!connection.tcp.destroyed) timer ??= this.options.clock.setTimer(GOAWAY_MS, () => destroy(connection));
     };
