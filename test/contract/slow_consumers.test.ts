@@ -156,9 +156,12 @@ describe("clients that do not read", () => {
       await start();
       rosa = connect(server.address, "rosa");
       const client = await WindowClient.connect(server.address, 0);
-      const call = client.call(method.subscribePresence, "rosa", { channel }, "50m");
+      // With small events, so that the subscriber keeps up until its deadline has passed.
+      const small = message("small");
+      await honest.client.joinChannel({ channel: small, ttl: { seconds: 300n, nanos: 0 } });
+      const call = client.call(method.subscribePresence, "rosa", { channel: small }, "50m");
       for (let i = 0; (await unreadBytes()) === 0; i++) {
-        await honest.client.setState({ channel, states: { i: `${i}` } });
+        await honest.client.setState({ channel: small, states: { i: `${i}` } });
       }
       clock.advance(LAGGING_TIMEOUT_MS);
       assert.equal(await within("the end", call.ended()), "reset");
