@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import type { Engine } from "../../../src/engine/engine.js";
 import type { Feed } from "../../../src/fanout/feed.js";
 import type { Hub } from "../../../src/fanout/hub.js";
@@ -83,6 +84,15 @@ describe("server: metrics", () => {
     assert.equal(values.get('rollcall_calls_total{method="SetState",reason="STATE_COUNT_OVERFLOW"}'), "1");
     assert.equal(values.get('rollcall_call_seconds_count{method="SetState"}'), "3");
     assert.equal(values.get('rollcall_call_seconds_bucket{le="0.005",method="SetState"}'), "2");
+  });
+
+  it("are the ones that docs/operations.md explains, and the documents name no others", async () => {
+    const text = await (await fetch(`${url}/metrics`)).text();
+    const served = new Set([...text.matchAll(/^# TYPE (rollcall_\w+) /gm)].map(([, name]) => name!));
+    const named = (file: string) => new Set(readFileSync(file, "utf8").match(/\brollcall_\w+/g) ?? []);
+    assert.deepEqual([...named("docs/operations.md")].sort(), [...served].sort());
+    for (const file of ["README.md", "docs/security.md", "docs/guarantees.md", "docs/clients.md", "docs/proxies.md"])
+      for (const name of named(file)) assert.ok(served.has(name), `${file}: ${name}`);
   });
 
   it("has nothing anywhere else", async () => {
