@@ -16,9 +16,11 @@ export const file_presence_v1_error_reason: GenFile = /*@__PURE__*/
  * program can act on.
  *
  * It is carried in the `reason` field of a `google.rpc.ErrorInfo` whose
- * `domain` is `presence.v1`, inside the `google.rpc.Status` that every failure
+ * `domain` is `presence.v1`, inside the `google.rpc.Status` that every refusal
  * brings along (trailer `grpc-status-details-bin`). The string there is the
- * value's name without the prefix `ERROR_REASON_`.
+ * value's name without the prefix `ERROR_REASON_`. Calls that the transport
+ * refuses (a request that is too large, late or not whole, an unknown method) have
+ * a status code and a message alone.
  *
  * A client that meets a reason it does not know should fall back to the gRPC
  * status code: new reasons may be added, existing ones keep name and code.
@@ -56,8 +58,8 @@ export enum ErrorReason {
   INVALID_ARGUMENT = 2,
 
   /**
-   * The channel is missing, its type is not MESSAGE or STREAM, or its name is
-   * empty, too long, or holds control characters. Code INVALID_ARGUMENT.
+   * The channel is missing, or its name is empty, too long, not valid UTF-8, or
+   * holds control characters. Code INVALID_ARGUMENT.
    *
    *     { "reason": "INVALID_CHANNEL_NAME", "domain": "presence.v1",
    *       "metadata": { "field": "channel.name", "limit": "128" } }
@@ -78,8 +80,9 @@ export enum ErrorReason {
   INVALID_CHANNEL_TYPE = 4,
 
   /**
-   * The user id is missing, too long, or holds control characters.
-   * Code INVALID_ARGUMENT.
+   * The user id is missing, too long, not valid UTF-8, or holds control
+   * characters; or the metadata entry `x-user-id` was sent more than once or holds
+   * a comma and a space. Code INVALID_ARGUMENT.
    *
    *     { "reason": "INVALID_USER_ID", "domain": "presence.v1",
    *       "metadata": { "field": "user_id", "limit": "128" } }
@@ -212,11 +215,15 @@ export enum ErrorReason {
   SAME_USER_REPLACED = 16,
 
   /**
-   * The user calls more often than it may; RetryInfo says how long to wait.
-   * Code RESOURCE_EXHAUSTED.
+   * The user, or all users of its app together, call or open streams more often
+   * than they may; `scope` (`user` or `app`) and `counts` (`calls` or `streams`)
+   * name the limit, `limit` is the number per second and `burst` the number at
+   * once. Without metadata: the client does not read the answers to earlier calls.
+   * RetryInfo says how long to wait. Code RESOURCE_EXHAUSTED.
    *
    *     { "reason": "RATE_LIMITED", "domain": "presence.v1",
-   *       "metadata": { "limit": "20" } }
+   *       "metadata": { "scope": "user", "counts": "calls",
+   *                     "limit": "20", "burst": "40" } }
    *
    * @generated from enum value: ERROR_REASON_RATE_LIMITED = 17;
    */
@@ -245,8 +252,9 @@ export enum ErrorReason {
   NOT_ALLOWED = 19,
 
   /**
-   * The engine that keeps the channels does not answer. Nothing is known of
-   * the call's effect; read before writing again. Code UNAVAILABLE, with
+   * The engine that keeps the channels does not answer: nothing is known of the
+   * call's effect; read before writing again. Or the keys that tokens are verified
+   * with are not available: the call was not carried out. Code UNAVAILABLE, with
    * RetryInfo.
    *
    *     { "reason": "PRESENCE_OUT_OF_SERVICE", "domain": "presence.v1" }

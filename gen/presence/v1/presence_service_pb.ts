@@ -1021,8 +1021,10 @@ export const BatchSetStateResultSchema: GenMessage<BatchSetStateResult> = /*@__P
  * `right` and `channel` in the metadata). A token names an app as well, or none:
  * channels, users and sessions of two apps never meet, whatever their names.
  *
- * Every failure carries `google.rpc.Status` details with an ErrorInfo; see
- * ErrorReason. A refused call changes nothing and ends no stream.
+ * Every refusal carries `google.rpc.Status` details with an ErrorInfo; see
+ * ErrorReason. A refused call changes nothing and ends no stream. Calls that the
+ * transport refuses (a request that is too large, late or not whole, an unknown
+ * method) have a status code and a message alone.
  *
  * @generated from service presence.v1.PresenceService
  */
@@ -1182,7 +1184,7 @@ export const PresenceService: GenService<{
   /**
    * Lists the channels where a user is present, in pages. Needs no right where
    * the user is the caller, or one that it may act for; of others it lists the
-   * channels in which the caller has the right `query`.
+   * channels in which the caller has the right `query` (NOT_ALLOWED if in none).
    *
    * @generated from rpc presence.v1.PresenceService.ListUserChannels
    */
