@@ -53,7 +53,6 @@ export interface ServerSettings extends SecuritySettings, CallRateSettings, Memo
   readonly requestTimeout: number;
   readonly maxUnfinishedBytes: number;
   readonly maxUnreadBytes: number;
-  /** Calls a second and user; 0: any number. */
   readonly maxRequestBytes: number;
   readonly maxBatchBytes: number;
 }
@@ -286,7 +285,7 @@ export const SETTINGS: Readonly<Record<keyof ServerSettings, Setting>> = {
     min: 1,
     max: 1_000_000,
     default: "2000",
-    help: "calls and streams open at once on one connection",
+    help: "calls and streams open at once on one connection; a new one begins with 100",
   },
   requestTimeout: {
     flag: "request-timeout",
