@@ -115,15 +115,23 @@ const tinyWindows: Attack = (address) => {
   // Channel { type: MESSAGE, name: "crowd" }.
   const request = Buffer.from([10, 9, 8, 1, 18, 5, ...Buffer.from("crowd")]);
   const body = Buffer.concat([Buffer.from([0, 0, 0, 0, request.length]), request]);
-  return overSome(address, "500 readers each that take one byte", async (connection) => {
-    connection.greet(oneByte);
-    await repeat(connection, 500, (i) => {
-      const head = callHeaders("SubscribePresence", { "x-user-id": `mallory ${i}` });
-      return Buffer.concat([
-        frame(FRAME.HEADERS, END_HEADERS, i * 2 + 1, head),
-        frame(FRAME.DATA, END_STREAM, i * 2 + 1, body),
-      ]);
+  const subscribe = (i: number): Buffer => {
+    const head = callHeaders("SubscribePresence", { "x-user-id": `mallory ${i}` });
+    return Buffer.concat([
+      frame(FRAME.HEADERS, END_HEADERS, i * 2 + 1, head),
+      frame(FRAME.DATA, END_STREAM, i * 2 + 1, body),
+    ]);
+  };
+  return overSome(address, "500 subscribers each that take one byte", async (connection) => {
+    let sent = 0;
+    const allSent = new Promise<void>((resolve) => {
+      connection.onRead = () => {
+        for (; sent < Math.min(500, connection.maxStreams); sent++) connection.send(subscribe(sent));
+        if (sent === 500) resolve();
+      };
     });
+    connection.greet(oneByte);
+    await within(5000, allSent);
   });
 };
 

@@ -36,7 +36,7 @@ const tell = REPORTS > 0 ? console.log : () => {};
 
 /** Calls that make a p99, and how long an attack is repeated to get them, in ms. */
 const ENOUGH_CALLS = 500;
-const MAX_REPEATING_MS = 6000;
+const MAX_REPEATING_MS = 3000;
 /** How long memory that an attack took is waited for in the report, in ms. */
 const MAX_RECOVERY_MS = 40_000;
 
