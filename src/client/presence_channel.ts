@@ -37,8 +37,8 @@ export interface SubscribeOptions extends CallOptions {
   /** How long to stay present after being lost, in milliseconds: 0 to 300 000 (S5). Default: the server's setting, 30 000. */
   readonly presenceTimeoutMs?: number;
   /**
-   * Whether the server takes a cancelled stream for a leave (true) or a disconnect (false). `close()` always leaves,
-   * because it sends LeaveChannel. Default: the server's setting, true.
+   * Whether the server takes a cancelled stream for a leave (true) or a disconnect (false). `close()` sends LeaveChannel,
+   * which is a leave in either case. Default: the server's setting, true.
    */
   readonly leaveOnCancel?: boolean;
   /** The session to take up again, from an earlier subscription (S4). */

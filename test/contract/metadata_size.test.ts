@@ -47,10 +47,18 @@ describe("metadata of a call", () => {
     assert.equal(changed.state?.states.mood, "calm");
   });
 
-  it("of one entry of 65 KiB ends the connection, at once and for all that goes over it", async () => {
-    const ended = assert.rejects(subscription.next());
-    await assert.rejects(set({ large: value(65 * 1024) }, "loud"));
-    await within("the end of the stream", ended);
-    await set({}, "calm");
-  });
+  const ending: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+    "one entry of 65 KiB": { large: value(65 * 1024) },
+    "more than 8 CONTINUATION frames": Object.fromEntries(
+      Array.from({ length: 100 }, (_, i) => [`entry-${i}`, value(1600)]),
+    ),
+  };
+  for (const [what, entries] of Object.entries(ending)) {
+    it(`of ${what} ends the connection, at once and for all that goes over it`, async () => {
+      const ended = assert.rejects(subscription.next());
+      await assert.rejects(set(entries, "loud"));
+      await within("the end of the stream", ended);
+      await set({}, "calm");
+    });
+  }
 });

@@ -44,7 +44,9 @@ function flagsOf(command: Command): string[] {
 
 describe("documents", () => {
   const decisions = filesIn("docs/decisions");
-  const all = ["README.md", "bench/README.md", ...filesIn("docs").filter((file) => file.endsWith(".md"))];
+  const examples = readdirSync(path.join(ROOT, "examples")).map((language) => `examples/${language}/README.md`);
+  const inDocs = filesIn("docs").filter((file) => file.endsWith(".md"));
+  const all = ["README.md", "bench/README.md", ...examples, ...inDocs];
   /** All but the record of bugs, which names what there was at the time. */
   const documents = all.filter((file) => file !== "docs/track-record.md");
 
