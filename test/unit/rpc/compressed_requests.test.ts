@@ -7,12 +7,13 @@ const MESSAGE = Buffer.from("a message");
 
 /** A compressed request as grpc-js has it, whose decompression ends when told to. */
 class FakeRequest {
-  readonly incomingEncoding = "gzip";
+  readonly incomingEncoding: string;
   readonly stream: EventEmitter & { readonly session: object };
   readonly #decompressed = deferred<Buffer>();
   hasStarted = false;
 
-  constructor(requests: CompressedRequests, session: object) {
+  constructor(requests: CompressedRequests, session: object, encoding = "gzip") {
+    this.incomingEncoding = encoding;
     this.stream = Object.assign(new EventEmitter(), { session, write: () => true, close: () => {} });
     requests.interceptor({} as never, this as never);
   }
@@ -75,6 +76,11 @@ describe("decompressing requests", () => {
     const [late] = make(requests, 1, {});
     late!.arrive();
     assert.equal(late!.hasStarted, true);
+  });
+
+  it("leaves a call without compression untouched: a method of its own would cost each call memory", () => {
+    const request = new FakeRequest(new CompressedRequests(), {}, "identity");
+    assert.equal(Object.hasOwn(request, "decompressMessage"), false);
   });
 
   it("a request whose stream closes while it waits is not decompressed", async () => {
