@@ -113,7 +113,7 @@ function unaryHandler<In extends DescMessage, Result>(
       if (leaving) await leaving;
       response = asBuffer(encode(await useCase(caller, request)));
     } catch (error) {
-      turn?.answered(0);
+      if (turn) options.unread.answered(turn, 0);
       const reason = reasonOf(error, name, options);
       if (isAdmitted) callback(toServiceError(error));
       else refuse(options, call, () => callback(toServiceError(error)));
@@ -121,7 +121,7 @@ function unaryHandler<In extends DescMessage, Result>(
       return;
     }
     callback(null, response);
-    turn?.answered(response.length);
+    if (turn) options.unread.answered(turn, response.length);
     report(options, name, "OK", began);
   };
 }

@@ -36,16 +36,19 @@ interface Waiting {
   start(): void;
 }
 
-/** A unary call, from its start until its client has read the answer. */
+/** A unary call, from its start until its client has read the answer. One object for each call: there are very many. */
 export interface Turn {
+  readonly stream: ServerHttp2Stream;
+  readonly connection: Connection;
   /** To be awaited before the call is carried out; undefined: there is room. Rejects where the call is over. */
   readonly room: Promise<void> | undefined;
-  /** The call is about to be answered with so many bytes; 0 where it is refused. */
-  answered(bytes: number): void;
 }
 
+/** What is sent and not read: of a unary call, or of a stream that has ended. */
 interface Unread {
   readonly stream: ServerHttp2Stream;
+  /** Undefined for a stream that has ended: its bytes do not keep calls of its connection waiting. */
+  readonly connection: Connection | undefined;
   readonly since: number;
   readonly bytes: number;
 }
@@ -84,19 +87,14 @@ export class UnreadAnswers {
     }
     const room = this.#hasRoom(connection) ? undefined : this.#wait(connection, stream, call.request.length);
     if (!room) connection.bytes += RESERVED_BYTES;
-    return {
-      room,
-      answered: (bytes) => {
-        connection.bytes += bytes - RESERVED_BYTES;
-        if (bytes > 0) {
-          this.#add(stream, bytes, () => {
-            connection.bytes -= bytes;
-            this.#startNext(connection);
-          });
-        }
-        this.#startNext(connection);
-      },
-    };
+    return { stream, connection, room };
+  }
+
+  /** A call that has begun is about to be answered with so many bytes; 0 where it is refused. */
+  answered({ stream, connection }: Turn, bytes: number): void {
+    connection.bytes -= RESERVED_BYTES;
+    if (bytes > 0) this.#add(stream, bytes, connection);
+    this.#startNext(connection);
   }
 
   /** The same handler of unary calls whose answers are small: they are reset where they are not read in time. */
@@ -105,14 +103,14 @@ export class UnreadAnswers {
       handler(call, (error, response, ...more) => {
         callback(error, response, ...more);
         const stream = response && http2StreamOf(call);
-        if (stream) this.#add(stream, response.length, () => {});
+        if (stream) this.#add(stream, response.length, undefined);
       });
     };
   }
 
   /** A streaming call has ended for the server, with what is unsent. */
   ended(stream: ServerHttp2Stream): void {
-    this.#add(stream, stream.writableLength, () => {});
+    this.#add(stream, stream.writableLength, undefined);
   }
 
   /** Stops watching. */
@@ -167,21 +165,25 @@ export class UnreadAnswers {
     });
   }
 
-  #add(stream: ServerHttp2Stream, bytes: number, onClosed: () => void): void {
-    if (stream.destroyed) {
-      onClosed();
-      return;
-    }
+  #add(stream: ServerHttp2Stream, bytes: number, connection: Connection | undefined): void {
+    if (stream.destroyed) return;
     const { clock, timeoutMs, maxBytes } = this.options;
-    const unread = { stream, since: clock.now().tick, bytes };
+    const unread: Unread = { stream, connection, since: clock.now().tick, bytes };
     this.#unread.add(unread);
     this.#bytes += bytes;
+    if (connection) connection.bytes += bytes;
     this.#timer ??= clock.setTimer(timeoutMs, () => this.#resetLate());
-    stream.once("close", () => {
-      if (this.#unread.delete(unread)) this.#bytes -= bytes;
-      onClosed();
-    });
+    // It is emitted once; `once` would make another closure for each call.
+    stream.on("close", () => this.#closed(unread));
     if (this.#bytes > maxBytes) this.#resetOldest();
+  }
+
+  #closed(unread: Unread): void {
+    const { bytes, connection } = unread;
+    if (this.#unread.delete(unread)) this.#bytes -= bytes;
+    if (!connection) return;
+    connection.bytes -= bytes;
+    this.#startNext(connection);
   }
 
   #reset(unread: Unread): void {
