@@ -18,7 +18,7 @@ export interface PublishedKeysOptions {
   readonly onChange: () => void;
 }
 
-/** The keys of an issuer cannot be had. */
+/** The keys of an issuer are not available. */
 export class PublishedKeysError extends Error {
   override readonly name = "PublishedKeysError";
 }

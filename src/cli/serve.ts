@@ -75,7 +75,7 @@ function placeholder(setting: Setting): string {
 }
 
 async function serve(options: Partial<ServerSettings>): Promise<void> {
-  // A log that nobody reads any more does not end the server; the lines that are lost are counted.
+  // A closed log does not end the server; the lines that are lost are counted.
   process.stderr.on("error", () => {});
   let server: RollcallServer;
   try {
@@ -103,7 +103,7 @@ async function serve(options: Partial<ServerSettings>): Promise<void> {
   process.stdout.write(banner(server));
   await told;
   await server.close();
-  // What nobody reads would keep the process alive for ever: a pipe of standard output or of standard error that is full.
+  // A full pipe of standard output or standard error that is not read would keep the process alive.
   process.exit();
 }
 

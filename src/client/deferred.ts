@@ -16,7 +16,7 @@ export function deferred<T>(): Deferred<T> {
   return { promise, resolve, reject };
 }
 
-/** Resolves when the promise does, and after so many milliseconds in any case. */
+/** Resolves when the promise does, and after `ms` milliseconds at the latest. */
 export async function within(ms: number, promise: Promise<void>): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const over = new Promise<void>((resolve) => {

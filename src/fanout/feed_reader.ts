@@ -24,7 +24,7 @@ export interface FeedOptions {
   readonly filter: ChannelFilter;
   /** Begin with a snapshot of each occupied channel, and tell them again when events were lost. */
   readonly withSnapshot: boolean;
-  /** Absent: nobody wants to know. */
+  /** Absent: not counted. */
   readonly onSnapshotBytes?: OnSnapshotBytes | undefined;
   /** How often an idle stream gets an empty message, in ms; 0: never. */
   readonly heartbeatMs: number;

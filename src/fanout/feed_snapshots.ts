@@ -102,7 +102,7 @@ export class FeedSnapshots {
   }
 }
 
-/** Users to be encoded, so many at a time that other work gets its turn. */
+/** Users that are encoded in one step; other work gets its turn between two steps. */
 function inSteps(states: readonly UserState[]): readonly SnapshotUsers[] {
   const steps: SnapshotUsers[] = [];
   for (let from = 0; from < states.length; from += SEGMENT_USERS) {

@@ -17,7 +17,7 @@ export interface SnapshotUser {
   bytes: StateBytes | undefined;
 }
 
-/** Is told of the bytes of a stream's first SNAPSHOT, or of a feed's first round, as they are written. */
+/** Called with the bytes of a stream's first SNAPSHOT, or of a feed's first round, as they are written. */
 export type OnSnapshotBytes = (bytes: number) => void;
 
 /** What SUBSCRIBED says (S15). */

@@ -25,7 +25,7 @@ export interface ReaderOptions {
   readonly time: number;
   /** The changes missed since `from`, where the channel remembers them; they replace the SNAPSHOT (S16). */
   readonly missed: { readonly from: number; readonly deltas: readonly Delta[] } | undefined;
-  /** Absent: nobody wants to know. */
+  /** Absent: not counted. */
   readonly onSnapshotBytes?: OnSnapshotBytes | undefined;
 }
 

@@ -239,7 +239,7 @@ function callerOf(call: AnyCall, { authenticate, connections }: HandlersOptions)
   });
 }
 
-/** The value of a metadata entry. Several are joined as Node joins them, so that nobody takes one of them for the only one. */
+/** The value of a metadata entry. Several are joined as Node joins them, so that none of them is taken for the only one. */
 function entryOf({ metadata }: AnyCall, name: string): string | undefined {
   const values = metadata.get(name);
   return values.length === 0 ? undefined : values.join(", ");

@@ -88,7 +88,7 @@ function refuseUnlessGrpc(stream: ServerHttp2Stream, headers: IncomingHttpHeader
 }
 
 function answer(stream: ServerHttp2Stream, headers: Record<string, string | number>, text: string): void {
-  // A stream that breaks has nobody else who listens.
+  // No other listener handles the error of this stream.
   stream.on("error", () => {});
   stream.respond({ ...headers, "content-type": "text/plain; charset=utf-8" });
   // The rest of the request is of no use to anybody (RFC 9113, 8.1).

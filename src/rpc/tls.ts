@@ -8,7 +8,7 @@ export interface TlsMaterial {
   readonly key: string;
   /**
    * The authorities of client certificates, one PEM block each; `undefined`: clients need none. A list, because Node takes
-   * an empty string for "not given", which means its own list of public authorities; of an empty list it trusts nobody.
+   * an empty string for "not given", which means its own list of public authorities; with an empty list it trusts no certificate.
    */
   readonly clientCa: readonly string[] | undefined;
 }

@@ -55,7 +55,7 @@ class FirstMessage {
  * Sees to it that requests come to their end. Before a handler hears of a call grpc-js keeps what has arrived of it, for
  * as long as the client likes: a few connections with streams that never end would fill the memory.
  *
- * Whoever is honest is done in a moment, so it is the oldest that have to go.
+ * An ordinary request arrives within moments, so the oldest are ended first.
  */
 export class UnfinishedRequests {
   /** The oldest first. */

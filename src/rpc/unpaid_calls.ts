@@ -24,7 +24,7 @@ const BURST = 100;
 const BYTES_PER_CALL = 16 * 1024;
 /** Refused and reset calls that end a connection on which no call was admitted. */
 const MOST_WASTED = 150;
-/** A call that is reset before it begins counts as so many refused ones: clients have no use for it. */
+/** A call that is reset before it begins counts as this number of refused calls: no ordinary client does that. */
 const RESET_COST = 3;
 /** Maximum delay of a call, in ms. */
 const MOST_DELAY_MS = 20_000;
@@ -121,7 +121,7 @@ export class UnpaidCalls {
     this.#run(account, account.delayed.length);
   }
 
-  /** Runs `answer` for a refused call with a request of so many bytes, now or later. */
+  /** Runs `answer` for a refused call with a request of `bytes` bytes, now or later. */
   refused(session: Http2Session, bytes: number, answer: () => void): void {
     if (session.destroyed) return;
     const account = this.#accountOf(session);

@@ -90,7 +90,7 @@ export class UnreadAnswers {
     return { stream, connection, room };
   }
 
-  /** A call that has begun is about to be answered with so many bytes; 0 where it is refused. */
+  /** A call that has begun is about to be answered with `bytes` bytes; 0 where it is refused. */
   answered({ stream, connection }: Turn, bytes: number): void {
     connection.bytes -= RESERVED_BYTES;
     if (bytes > 0) this.#add(stream, bytes, connection);

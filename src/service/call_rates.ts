@@ -54,7 +54,7 @@ class Limits {
     return this.#limits.length > 0;
   }
 
-  /** Takes from each payer's bucket, or from none and throws; `needed`: so many tokens in each are enough. */
+  /** Takes from each payer's bucket, or from none and throws; `needed`: tokens in each that are enough. */
   pay(payers: Payers, tokens: number, needed = tokens): void {
     // A single limit is all or nothing by itself: one look-up less for each call.
     if (this.#limits.length > 1) this.check(payers, needed);
@@ -120,7 +120,7 @@ export class CallRates {
   }
 
   /**
-   * A batch carries so many calls. It is let in as a whole or not at all: one of more entries than a full bucket holds
+   * A batch carries `entries` calls. It is let in as a whole or not at all: one of more entries than a full bucket holds
    * when the bucket is full. Each entry costs 1, and the bucket may go down to ten bursts below zero.
    */
   batch(caller: Caller, entries: number): void {
@@ -147,8 +147,8 @@ export class CallRates {
   }
 
   /**
-   * A stream is about to be opened, for this user or for nobody. It costs 1 of the limits of streams, and then 1 for
-   * each whole MiB of its first SNAPSHOT, for which it gives a function that is told of the bytes as they are written. A
+   * A stream is about to be opened, for this user or for none. It costs 1 of the limits of streams, and then 1 for
+   * each whole MiB of its first SNAPSHOT, for which it returns a function to be called with the bytes as they are written. A
    * return is never refused and costs its SNAPSHOT alone: a user who lost many streams has to come back with all.
    */
   stream(caller: Caller, userId: string | undefined, isReturn = false): OnSnapshotBytes | undefined {

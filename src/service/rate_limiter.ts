@@ -44,7 +44,7 @@ export class RateLimiter {
 
   /**
    * Takes tokens, all or none. Default: 1. More tokens than a full bucket holds are let in when the bucket is full, and
-   * are all taken: the bucket is then below zero, by at most 10 bursts. With `needed`, so many tokens in the bucket are
+   * are all taken: the bucket is then below zero, by at most 10 bursts. With `needed`, that many tokens in the bucket are
    * enough. Gives 0 when the tokens were taken; otherwise nothing is taken, and it gives the time until they can be, in
    * ms.
    */
@@ -77,7 +77,7 @@ export class RateLimiter {
     return Math.max(now, this.#recent.get(name) ?? this.#older.get(name) ?? now);
   }
 
-  /** How long until a bucket that is full at this tick holds so many tokens, or is full. */
+  /** How long until a bucket that is full at this tick holds `tokens` tokens, or is full. */
   #wait(fullAt: number, tokens: number, now: number): number {
     const fullAfter = fullAt + Math.min(tokens, this.options.burst) * this.#msPerToken;
     // The ticks are sums of fractions: what is a millionth of a millisecond short is there.

@@ -91,7 +91,7 @@ export function encodeResults(results: readonly EncodedResult[], statesOmitted: 
   });
 }
 
-/** The size of a field of so many bytes whose number is below 16. */
+/** The size of a length-delimited field with a number below 16 and a value of `length` bytes. */
 function fieldSize(length: number): number {
   return 1 + varintSize(length) + length;
 }
