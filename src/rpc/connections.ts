@@ -50,7 +50,6 @@ interface Connection {
   readonly tcp: Socket;
   /** What calls come over: the encrypted one, once there is one. */
   socket: Socket;
-  session: ServerHttp2Session | undefined;
   certificate: ClientCertificate | undefined;
 }
 
@@ -197,7 +196,6 @@ export class Connections {
     const connection: Connection = {
       tcp: socket,
       socket,
-      session: undefined,
       certificate: undefined,
     };
     this.#open.set(peer, connection);
@@ -231,9 +229,7 @@ export class Connections {
       return;
     }
     const session = this.#front.accept(socket);
-    if (!session) return;
-    connection.session = session;
-    this.#destroyWithSession(connection, session);
+    if (session) this.#destroyWithSession(connection, session);
   }
 
   /**
