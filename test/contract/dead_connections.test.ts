@@ -16,7 +16,7 @@ import { endChild } from "../support/child.js";
 import { gauge } from "../support/gauge.js";
 
 const MAIN = fileURLToPath(new URL("../../dist/src/cli/main.js", import.meta.url));
-/** Answers to so many reads, of 12 KB each, are more than the buffers of both ends of a connection hold. */
+/** The answers to this number of reads, of 12 KB each, are more than the buffers of both ends of a connection hold. */
 const READS = 1900;
 /** SETTINGS_INITIAL_WINDOW_SIZE, and the window of the connection: as large as they can be. */
 const WINDOWS = [
@@ -86,7 +86,7 @@ describe("a connection whose client reads and answers nothing", function () {
     server.stderr!.setEncoding("utf8").on("data", (text: string) => {
       log += text;
     });
-    // What nobody reads would hold it up.
+    // Output that is not read would hold it up.
     server.stdout!.resume();
     return String((await logged("listening")).address);
   }

@@ -16,7 +16,7 @@ const SEEN = {
   haproxy: { cancel: "remoteLeave", lost: "remoteLeave" },
 } as const;
 
-/** The machine's clock, so many times as fast. */
+/** A clock that runs `times` times as fast as the machine's. */
 function fasterClock(times: number): Clock {
   return {
     now: () => ({ wall: Date.now(), tick: performance.now() * times }),

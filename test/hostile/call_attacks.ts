@@ -66,7 +66,7 @@ const callFlood =
     };
   };
 
-/** Makes calls with so many in flight, over one connection; each is cancelled once the first of its answer has come. */
+/** Makes calls over one connection, with a fixed number in flight; each is cancelled once the first of its answer has come. */
 async function overStreams(
   address: string,
   { count, atOnce, begin }: { count: number; atOnce: number; begin: (index: number) => [object, Buffer] },
