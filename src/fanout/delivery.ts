@@ -41,8 +41,8 @@ export function announce(readers: Iterable<Reader>, everything: Announcement): n
 
 /**
  * Tells an interval on balance (S18): the same bytes to all who keep up and knew the channel when it began. Who began
- * in the middle of it, with a snapshot or with what it had missed, receives the net changes of the rest. Returns the number of
- * events written, counted once for each reader.
+ * in the middle of it, with a snapshot or with what it had missed, receives the net changes of the rest. Returns the
+ * number of events written, counted once for each reader.
  */
 export function tellInterval(
   readers: Iterable<Reader>,
