@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file presence/v1/presence.proto.
  */
 export const file_presence_v1_presence: GenFile = /*@__PURE__*/
-  fileDesc("ChpwcmVzZW5jZS92MS9wcmVzZW5jZS5wcm90bxILcHJlc2VuY2UudjEicQoHQ2hhbm5lbBIyCgR0eXBlGAEgASgOMhgucHJlc2VuY2UudjEuQ2hhbm5lbFR5cGVCCrpIB4IBBBABIAASMgoEbmFtZRgCIAEoCUIkukghch8gASiAATIYXlteXHgwMC1ceDFGXHg3Ri1ceDlGXSokIjQKCFBvc2l0aW9uEhYKBWVwb2NoGAEgASgJQge6SARyAihAEhAKCHJldmlzaW9uGAIgASgEIvEBCglVc2VyU3RhdGUSDwoHdXNlcl9pZBgBIAEoCRIyCgZzdGF0ZXMYAiADKAsyIi5wcmVzZW5jZS52MS5Vc2VyU3RhdGUuU3RhdGVzRW50cnkSEAoIcmV2aXNpb24YAyABKAQSLwoLdXBkYXRlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi0KCWpvaW5fdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAaLQoLU3RhdGVzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASKoBQoNUHJlc2VuY2VFdmVudBIlCgdjaGFubmVsGAEgASgLMhQucHJlc2VuY2UudjEuQ2hhbm5lbBInCghwb3NpdGlvbhgCIAEoCzIVLnByZXNlbmNlLnYxLlBvc2l0aW9uEigKBHRpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB3VzZXJfaWQYBCABKAkSLQoKc3Vic2NyaWJlZBgKIAEoCzIXLnByZXNlbmNlLnYxLlN1YnNjcmliZWRIABIpCghzbmFwc2hvdBgLIAEoCzIVLnByZXNlbmNlLnYxLlNuYXBzaG90SAASKQoIaW50ZXJ2YWwYDCABKAsyFS5wcmVzZW5jZS52MS5JbnRlcnZhbEgAEi4KC3JlbW90ZV9qb2luGA0gASgLMhcucHJlc2VuY2UudjEuUmVtb3RlSm9pbkgAEjAKDHJlbW90ZV9sZWF2ZRgOIAEoCzIYLnByZXNlbmNlLnYxLlJlbW90ZUxlYXZlSAASNAoOcmVtb3RlX3RpbWVvdXQYDyABKAsyGi5wcmVzZW5jZS52MS5SZW1vdGVUaW1lb3V0SAASPwoUcmVtb3RlX3N0YXRlX2NoYW5nZWQYECABKAsyHy5wcmVzZW5jZS52MS5SZW1vdGVTdGF0ZUNoYW5nZWRIABIzCg5vdXRfb2Zfc2VydmljZRgRIAEoCzIZLnByZXNlbmNlLnYxLk91dE9mU2VydmljZUgAEjgKEGNoYW5uZWxfb2NjdXBpZWQYEiABKAsyHC5wcmVzZW5jZS52MS5DaGFubmVsT2NjdXBpZWRIABI2Cg9jaGFubmVsX3ZhY2F0ZWQYEyABKAsyGy5wcmVzZW5jZS52MS5DaGFubmVsVmFjYXRlZEgAQgcKBWV2ZW50IrABCgpTdWJzY3JpYmVkEhIKCnNlc3Npb25faWQYASABKAkSMwoQcHJlc2VuY2VfdGltZW91dBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIPCgdyZXN1bWVkGAMgASgIEhEKCW9jY3VwYW5jeRgEIAEoDRI1ChJoZWFydGJlYXRfaW50ZXJ2YWwYBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iUgoIU25hcHNob3QSJQoFdXNlcnMYASADKAsyFi5wcmVzZW5jZS52MS5Vc2VyU3RhdGUSDAoEbGFzdBgCIAEoCBIRCglvY2N1cGFuY3kYAyABKA0idwoISW50ZXJ2YWwSDgoGam9pbmVkGAEgAygJEgwKBGxlZnQYAiADKAkSEQoJdGltZWRfb3V0GAMgAygJEicKB2NoYW5nZWQYBCADKAsyFi5wcmVzZW5jZS52MS5Vc2VyU3RhdGUSEQoJb2NjdXBhbmN5GAUgASgNIh8KClJlbW90ZUpvaW4SEQoJb2NjdXBhbmN5GAEgASgNIiAKC1JlbW90ZUxlYXZlEhEKCW9jY3VwYW5jeRgBIAEoDSIiCg1SZW1vdGVUaW1lb3V0EhEKCW9jY3VwYW5jeRgBIAEoDSJnChJSZW1vdGVTdGF0ZUNoYW5nZWQSJQoFc3RhdGUYASABKAsyFi5wcmVzZW5jZS52MS5Vc2VyU3RhdGUSFAoMY2hhbmdlZF9rZXlzGAIgAygJEhQKDHJlbW92ZWRfa2V5cxgDIAMoCSIjCgxPdXRPZlNlcnZpY2USEwoLZGVzY3JpcHRpb24YASABKAkiEQoPQ2hhbm5lbE9jY3VwaWVkIhAKDkNoYW5uZWxWYWNhdGVkKl4KC0NoYW5uZWxUeXBlEhwKGENIQU5ORUxfVFlQRV9VTlNQRUNJRklFRBAAEhgKFENIQU5ORUxfVFlQRV9NRVNTQUdFEAESFwoTQ0hBTk5FTF9UWVBFX1NUUkVBTRACQj0KFHJvbGxjYWxsLnByZXNlbmNlLnYxUAFaI3JvbGxjYWxsL2dlbi9wcmVzZW5jZS92MTtwcmVzZW5jZXYxYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("ChpwcmVzZW5jZS92MS9wcmVzZW5jZS5wcm90bxILcHJlc2VuY2UudjEicQoHQ2hhbm5lbBIyCgR0eXBlGAEgASgOMhgucHJlc2VuY2UudjEuQ2hhbm5lbFR5cGVCCrpIB4IBBBABIAASMgoEbmFtZRgCIAEoCUIkukghch8gASiAATIYXlteXHgwMC1ceDFGXHg3Ri1ceDlGXSokIjQKCFBvc2l0aW9uEhYKBWVwb2NoGAEgASgJQge6SARyAihAEhAKCHJldmlzaW9uGAIgASgEIoMCCglVc2VyU3RhdGUSDwoHdXNlcl9pZBgBIAEoCRIyCgZzdGF0ZXMYAiADKAsyIi5wcmVzZW5jZS52MS5Vc2VyU3RhdGUuU3RhdGVzRW50cnkSEAoIcmV2aXNpb24YAyABKAQSLwoLdXBkYXRlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi0KCWpvaW5fdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIZGV0YWNoZWQYBiABKAgaLQoLU3RhdGVzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASKoBQoNUHJlc2VuY2VFdmVudBIlCgdjaGFubmVsGAEgASgLMhQucHJlc2VuY2UudjEuQ2hhbm5lbBInCghwb3NpdGlvbhgCIAEoCzIVLnByZXNlbmNlLnYxLlBvc2l0aW9uEigKBHRpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB3VzZXJfaWQYBCABKAkSLQoKc3Vic2NyaWJlZBgKIAEoCzIXLnByZXNlbmNlLnYxLlN1YnNjcmliZWRIABIpCghzbmFwc2hvdBgLIAEoCzIVLnByZXNlbmNlLnYxLlNuYXBzaG90SAASKQoIaW50ZXJ2YWwYDCABKAsyFS5wcmVzZW5jZS52MS5JbnRlcnZhbEgAEi4KC3JlbW90ZV9qb2luGA0gASgLMhcucHJlc2VuY2UudjEuUmVtb3RlSm9pbkgAEjAKDHJlbW90ZV9sZWF2ZRgOIAEoCzIYLnByZXNlbmNlLnYxLlJlbW90ZUxlYXZlSAASNAoOcmVtb3RlX3RpbWVvdXQYDyABKAsyGi5wcmVzZW5jZS52MS5SZW1vdGVUaW1lb3V0SAASPwoUcmVtb3RlX3N0YXRlX2NoYW5nZWQYECABKAsyHy5wcmVzZW5jZS52MS5SZW1vdGVTdGF0ZUNoYW5nZWRIABIzCg5vdXRfb2Zfc2VydmljZRgRIAEoCzIZLnByZXNlbmNlLnYxLk91dE9mU2VydmljZUgAEjgKEGNoYW5uZWxfb2NjdXBpZWQYEiABKAsyHC5wcmVzZW5jZS52MS5DaGFubmVsT2NjdXBpZWRIABI2Cg9jaGFubmVsX3ZhY2F0ZWQYEyABKAsyGy5wcmVzZW5jZS52MS5DaGFubmVsVmFjYXRlZEgAQgcKBWV2ZW50IrABCgpTdWJzY3JpYmVkEhIKCnNlc3Npb25faWQYASABKAkSMwoQcHJlc2VuY2VfdGltZW91dBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIPCgdyZXN1bWVkGAMgASgIEhEKCW9jY3VwYW5jeRgEIAEoDRI1ChJoZWFydGJlYXRfaW50ZXJ2YWwYBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iUgoIU25hcHNob3QSJQoFdXNlcnMYASADKAsyFi5wcmVzZW5jZS52MS5Vc2VyU3RhdGUSDAoEbGFzdBgCIAEoCBIRCglvY2N1cGFuY3kYAyABKA0idwoISW50ZXJ2YWwSDgoGam9pbmVkGAEgAygJEgwKBGxlZnQYAiADKAkSEQoJdGltZWRfb3V0GAMgAygJEicKB2NoYW5nZWQYBCADKAsyFi5wcmVzZW5jZS52MS5Vc2VyU3RhdGUSEQoJb2NjdXBhbmN5GAUgASgNIh8KClJlbW90ZUpvaW4SEQoJb2NjdXBhbmN5GAEgASgNIiAKC1JlbW90ZUxlYXZlEhEKCW9jY3VwYW5jeRgBIAEoDSIiCg1SZW1vdGVUaW1lb3V0EhEKCW9jY3VwYW5jeRgBIAEoDSJnChJSZW1vdGVTdGF0ZUNoYW5nZWQSJQoFc3RhdGUYASABKAsyFi5wcmVzZW5jZS52MS5Vc2VyU3RhdGUSFAoMY2hhbmdlZF9rZXlzGAIgAygJEhQKDHJlbW92ZWRfa2V5cxgDIAMoCSIjCgxPdXRPZlNlcnZpY2USEwoLZGVzY3JpcHRpb24YASABKAkiEQoPQ2hhbm5lbE9jY3VwaWVkIhAKDkNoYW5uZWxWYWNhdGVkKl4KC0NoYW5uZWxUeXBlEhwKGENIQU5ORUxfVFlQRV9VTlNQRUNJRklFRBAAEhgKFENIQU5ORUxfVFlQRV9NRVNTQUdFEAESFwoTQ0hBTk5FTF9UWVBFX1NUUkVBTRACQj0KFHJvbGxjYWxsLnByZXNlbmNlLnYxUAFaI3JvbGxjYWxsL2dlbi9wcmVzZW5jZS92MTtwcmVzZW5jZXYxYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * Channel names the place where users are present. A channel needs no creating:
@@ -64,7 +64,8 @@ export type Position = Message<"presence.v1.Position"> & {
 
   /**
    * Grows by exactly 1 with every change to the channel: join, leave, timeout,
-   * state change. 0 before the first.
+   * state change. An epoch may begin at any number, which is greater than those of
+   * the epochs before it. Below 2^53.
    *
    * @generated from field: uint64 revision = 2;
    */
@@ -99,8 +100,12 @@ export type UserState = Message<"presence.v1.UserState"> & {
   states: { [key: string]: string };
 
   /**
-   * The channel's revision at the last change of this state, and what
-   * `expected_revision` is compared with. 0 while nothing was ever set.
+   * The number of this state, and what `expected_revision` is compared with. A
+   * revision other than 0 names one state for ever: no other state of any user in
+   * the channel ever has it, not even after a restart of the server. Of a present
+   * user it is the channel's revision at the last change of the state; of a
+   * pending state it is 2^52 or more. 0: nothing was set since the user joined or,
+   * before the join, nothing is pending.
    *
    * @generated from field: uint64 revision = 3;
    */
@@ -108,7 +113,7 @@ export type UserState = Message<"presence.v1.UserState"> & {
 
   /**
    * When the state last changed, by the server's clock. Unset while nothing was
-   * ever set.
+   * set since the join, and for a pending state.
    *
    * @generated from field: google.protobuf.Timestamp update_time = 4;
    */
@@ -121,6 +126,17 @@ export type UserState = Message<"presence.v1.UserState"> & {
    * @generated from field: google.protobuf.Timestamp join_time = 5;
    */
   joinTime?: Timestamp | undefined;
+
+  /**
+   * No session of the user in the channel is attached: the stream of each was
+   * lost, and the user stays present until the last presence timeout. A living
+   * lease counts as attached. Only in answers of GetState, ListOnlineUsers and
+   * ListUserChannels, as of the answer. No event announces a change of it, and it
+   * is false in streams and in answers to other calls.
+   *
+   * @generated from field: bool detached = 6;
+   */
+  detached: boolean;
 };
 
 /**
