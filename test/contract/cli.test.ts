@@ -13,10 +13,8 @@ const MAIN = fileURLToPath(new URL("../../dist/src/cli/main.js", import.meta.url
 
 type Child = ChildProcessByStdio<null, Readable, Readable>;
 
-describe("the command line, as processes", function () {
+describe("the command line, as processes", () => {
   // Several processes after one another, each of which takes its time to start.
-  this.timeout(30_000);
-
   let server: RollcallServer;
   const children = new Set<Child>();
 

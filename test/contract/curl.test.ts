@@ -42,9 +42,8 @@ function eventsOf(messages: unknown[]): unknown[] {
   return (messages as { events: unknown[] }[]).flatMap(({ events }) => events);
 }
 
-describe("contract: buf curl", function () {
+describe("contract: buf curl", () => {
   // One process a call, and each takes a third of a second or more.
-  this.timeout(60_000);
   let server: RollcallServer;
   const running: BufCurl[] = [];
 

@@ -43,8 +43,7 @@ const GET_STATE = Buffer.from([
 ]);
 
 /** Clients that stop reading and answering while the server writes to them (S3, S24). */
-describe("a connection whose client reads and answers nothing", function () {
-  this.timeout(30_000);
+describe("a connection whose client reads and answers nothing", () => {
   let authority: Authority;
   let folder: string;
   let server: ChildProcess;

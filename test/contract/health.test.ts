@@ -114,8 +114,7 @@ describe("grpc.health.v1.Health, without a token", () => {
   });
 });
 
-describe("grpc.health.v1.Health keeps nothing for callers", function () {
-  this.timeout(60_000);
+describe("grpc.health.v1.Health keeps nothing for callers", () => {
   let server: ServerUnderTest;
   let client: Http2Calls;
 

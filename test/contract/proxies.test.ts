@@ -25,9 +25,7 @@ function fasterClock(times: number): Clock {
 }
 
 for (const name of Object.keys(SEEN) as ProxyName[]) {
-  describe(`behind ${name}`, function () {
-    this.timeout(30_000);
-
+  describe(`behind ${name}`, () => {
     let server: RollcallServer;
     let proxy: ProxyProcess;
     /** What a network between client and proxy does. */

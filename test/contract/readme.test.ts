@@ -73,8 +73,7 @@ class Running {
   }
 }
 
-describe("README", function () {
-  this.timeout(60_000);
+describe("README", () => {
   let server: RollcallServer;
   let environment: Record<string, string>;
   let running: Running[];

@@ -275,8 +275,7 @@ describe("gRPC reflection, switched off", () => {
   });
 });
 
-describe("gRPC reflection, with a client that reads nothing", function () {
-  this.timeout(60_000);
+describe("gRPC reflection, with a client that reads nothing", () => {
   let server: ServerUnderTest;
   const clients: Http2Calls[] = [];
   const presence = framed(request({ case: "fileByFilename", value: "presence/v1/presence_service.proto" }));

@@ -4,10 +4,8 @@ import { play } from "../polyglot/play.js";
 import { Runner } from "../polyglot/runner.js";
 import { difference, readScenario } from "../polyglot/scenario.js";
 
-describe("contract: the scenario of all languages", function () {
+describe("contract: the scenario of all languages", () => {
   // Two programs have to start.
-  this.timeout(60_000);
-
   it("is played by grpc-js with Connect watching", async () => {
     const start = (name: string) => new Runner(name, LANGUAGES[name]!.run(""), ROOT);
     const [actor, watcher] = [start("ts-grpc-js"), start("ts-connect")];

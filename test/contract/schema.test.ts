@@ -98,10 +98,8 @@ describe("contract: the fixed names", () => {
   });
 });
 
-describe("contract: the schema", function () {
+describe("contract: the schema", () => {
   // buf starts some times, and generates once or twice.
-  this.timeout(30_000);
-
   it("is built by buf, without a warning", async () => {
     assert.equal(await buf(["build"]), "");
   });

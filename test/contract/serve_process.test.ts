@@ -17,9 +17,7 @@ const MANY_CALLS = 3000;
 const room = message("chat_room");
 
 /** `rollcall serve` as a process: its signals, its standard output and its standard error. */
-describe("rollcall serve, as a process", function () {
-  this.timeout(30_000);
-
+describe("rollcall serve, as a process", () => {
   let child: ChildProcess | undefined;
   let folder: string;
 

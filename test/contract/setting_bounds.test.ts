@@ -13,9 +13,7 @@ const WITH: Partial<Record<keyof ServerSettings, Partial<ServerSettings>>> = {
 };
 
 /** Servers with each number of the settings at its least and at its greatest. */
-describe("settings at their bounds", function () {
-  this.timeout(60_000);
-
+describe("settings at their bounds", () => {
   for (const [key, setting] of Object.entries(SETTINGS) as [keyof ServerSettings, (typeof SETTINGS)["listen"]][]) {
     if (!("min" in setting) || setting.deprecated) continue;
     for (const value of [setting.min, setting.max]) {

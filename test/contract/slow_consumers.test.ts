@@ -185,8 +185,7 @@ describe("clients that do not read", () => {
   });
 });
 
-describe("memory that clients which do not read cost", function () {
-  this.timeout(60_000);
+describe("memory that clients which do not read cost", () => {
   let server: ServerUnderTest;
   let crowd: ReturnType<typeof connect>;
 

@@ -250,8 +250,7 @@ describe("TLS", () => {
     await anna.expect("remoteJoin");
   });
 
-  it("takes up a certificate that changes by itself, and ends no stream", async function () {
-    this.timeout(15_000);
+  it("takes up a certificate that changes by itself, and ends no stream", async () => {
     const { address } = await start();
     const { client } = secure(address);
     const anna = new Listener(client, { channel: room, userId: "anna" });

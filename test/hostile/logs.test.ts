@@ -11,9 +11,7 @@ const SERVER = fileURLToPath(new URL("../support/server_process.ts", import.meta
 /** In every place where a caller can put something that is nobody else's business. */
 const SECRET = "s3cr3t-0f-4nn";
 
-describe("the log, at level trace (S22)", function () {
-  this.timeout(30_000);
-
+describe("the log, at level trace (S22)", () => {
   let child: ChildProcess;
 
   afterEach(() => endChild(child));

@@ -57,8 +57,7 @@ function randomStream(below: (below: number) => number): Buffer {
   }
 }
 
-describe("random bytes on the port", function () {
-  this.timeout(120_000);
+describe("random bytes on the port", () => {
   let server: ServerUnderTest;
   let honest: ReturnType<typeof connect>;
 

@@ -29,8 +29,7 @@ const request = fc.oneof(
   fc.array(field, { maxLength: 3 }).map((fields) => Buffer.concat(fields)),
 );
 
-describe("fuzzing health and reflection, without a token", function () {
-  this.timeout(60_000);
+describe("fuzzing health and reflection, without a token", () => {
   let server: RollcallServer;
   let client: Http2Calls;
 
