@@ -11,7 +11,16 @@ import {
 } from "../model/user_state.js";
 import type { Instant } from "../time/clock.js";
 import type { Batch, Command, Detach, Join, RemoveStates, SetStates } from "./command.js";
-import { isDetached, type Member, newLease, type Pending, type Session } from "./member.js";
+import {
+  deviceOf,
+  isDetached,
+  type Member,
+  newLease,
+  type Pending,
+  type Session,
+  type StreamSession,
+  withRoomForOne,
+} from "./member.js";
 import type { Change, EndedSession, EntryOutcome, Outcome } from "./outcome.js";
 import { revisionMismatch, sessionNotFound, tooManyChannels, tooManyPending, tooManySessions } from "./refusals.js";
 
@@ -182,28 +191,23 @@ class Draft {
     if (this.#sessions.length === 0 && this.elsewhere.channels >= limits.maxChannelsPerUser) {
       throw tooManyChannels(limits);
     }
-    const old = this.#sessions.find((session) => session.kind === "stream" && session.id === command.resume);
+    const old = this.#sessions.find(
+      (session): session is StreamSession => session.kind === "stream" && session.id === command.resume,
+    );
     const session = this.#newSession(command, old);
     this.#joined = { session, resumed: old !== undefined };
 
-    const kept: Session[] = [];
+    const others: Session[] = [];
+    const deviceId = deviceOf(command, old);
     for (const other of this.#sessions) {
-      if (other === old) {
-        if (!isDetached(other)) this.#end(other, "replaced");
-      } else if (other.quiet !== session.quiet) {
-        kept.push(other);
-      } else if (isDetached(other)) {
-        // The user is back, if not by this session's id: nobody is to hear of the time in between (S4).
-      } else if (this.rules.sameUser === "single" && !session.quiet) {
-        this.#end(other, "replaced");
-      } else {
-        kept.push(other);
-      }
+      if (other !== old && !this.#makesWay(other, session.quiet, deviceId)) others.push(other);
+      else if (!isDetached(other)) this.#end(other, "replaced");
     }
-    kept.push(session);
-    if (kept.length > limits.maxSessionsPerUser) throw tooManySessions(limits);
-    this.#sessions = kept;
+    const kept = withRoomForOne(others, session.quiet, limits.maxSessionsPerUser);
+    if (kept.length >= limits.maxSessionsPerUser) throw tooManySessions(limits);
+    this.#sessions = [...kept, session];
 
+    const keepsStates = old !== undefined && this.#states !== undefined;
     if (session.quiet) {
       this.#departIfUnseen("leave");
     } else {
@@ -213,7 +217,14 @@ class Draft {
         return;
       }
     }
-    this.#mergeInitial(command.initialStates);
+    // The state of a present user may have changed since the client that returns chose its initial states.
+    if (!keepsStates) this.#mergeInitial(command.initialStates);
+  }
+
+  /** Whether a join, quiet or not, on that device ends another session of the user. No such end is an event. */
+  #makesWay(other: Session, quiet: boolean, deviceId: string | undefined): boolean {
+    if (other.quiet !== quiet) return false;
+    return (this.rules.sameUser === "single" && !quiet) || (isDetached(other) && other.deviceId === deviceId);
   }
 
   #detach({ sessionId, attachment, since = this.now.tick }: Detach): void {
@@ -304,7 +315,7 @@ class Draft {
     if (pairCount(states) > 0) this.#replaceStates(states);
   }
 
-  /** A return with the states that the user has already is silent (S4), unlike a SetState with them (S11). */
+  /** A join with the states that the user has already is silent, unlike a SetState with them (S11). */
   #mergeInitial(initialStates: States): void {
     const current = this.#current();
     if (holds(current, initialStates)) return;
@@ -338,19 +349,17 @@ class Draft {
     this.#lingersUntil = undefined;
   }
 
-  #newSession(command: Join, old: Session | undefined): Session {
+  #newSession(command: Join, old: StreamSession | undefined): Session {
     const { session } = command;
     if (session.kind === "lease") {
       return newLease(command.sessionId, session.ttlMs, this.now.tick);
     }
-    return {
-      kind: "stream",
-      id: old?.id ?? command.sessionId,
-      quiet: session.quiet,
-      timeoutMs: session.timeoutMs,
-      attachment: old?.kind === "stream" ? old.attachment + 1 : 0,
-      deadline: undefined,
-    };
+    const { quiet, timeoutMs } = session;
+    const id = old?.id ?? command.sessionId;
+    const attachment = old ? old.attachment + 1 : 0;
+    const deviceId = deviceOf(command, old);
+    const attached = { kind: "stream" as const, id, quiet, timeoutMs, attachment, deadline: undefined };
+    return deviceId === undefined ? attached : { ...attached, deviceId };
   }
 
   #end(session: Session, why: EndedSession["why"]): void {

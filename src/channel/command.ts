@@ -10,7 +10,12 @@ export interface Join {
     | { readonly kind: "lease"; readonly ttlMs: number };
   /** The id of a stream session to take up again (S4); unknown: an ordinary join. */
   readonly resume: string | undefined;
-  /** Merged over what is pending, or over the state of a user that is present already. */
+  /** The user's device, for a new session; "": the one without a label. A session that is taken up keeps its own. */
+  readonly deviceId: string;
+  /**
+   * Merged over what is pending, or over the state of a user that is present already; ignored where a session of a
+   * present user is taken up.
+   */
   readonly initialStates: States;
 }
 

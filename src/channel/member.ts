@@ -1,4 +1,5 @@
 import { NO_STATES, pairCount, type States, type UserState, unseenState } from "../model/user_state.js";
+import type { Join } from "./command.js";
 
 /** A session that is, or was, a stream. */
 export interface StreamSession {
@@ -15,9 +16,17 @@ export interface StreamSession {
   readonly attachment: number;
   /** `undefined` while attached; otherwise the tick at which it is given up (S3). */
   readonly deadline: number | undefined;
+  /**
+   * The user's device, not empty. Absent, not `undefined`, for the device without a label: there may be very many
+   * sessions.
+   */
+  readonly deviceId?: string;
 }
 
-/** A session without a stream, alive as long as it is renewed (S17). */
+/**
+ * A session without a stream, alive as long as it is renewed (S17). It has no device: it is never detached, so no join
+ * ends it because of its device.
+ */
 export interface LeaseSession {
   readonly kind: "lease";
   readonly id: string;
@@ -32,6 +41,9 @@ export interface LeaseSession {
 export function newLease(id: string, ttlMs: number, tick: number): LeaseSession {
   return { kind: "lease", id, quiet: false, ttlMs, deadline: tick + ttlMs };
 }
+
+/** A session whose stream was lost. */
+type DetachedSession = StreamSession & { readonly deadline: number };
 
 /** One participation of a user in a channel. */
 export type Session = StreamSession | LeaseSession;
@@ -74,8 +86,33 @@ export function isForgettable(member: Member): boolean {
 }
 
 /** Whether the session's stream is gone and it waits for its user to return (S3). */
-export function isDetached(session: Session): boolean {
+export function isDetached(session: Session): session is DetachedSession {
   return session.kind === "stream" && session.deadline !== undefined;
+}
+
+/** The device of the session that a join makes or takes up; `undefined`: the one without a label. */
+export function deviceOf({ deviceId }: Join, resumed: StreamSession | undefined): string | undefined {
+  if (resumed) return resumed.deviceId;
+  return deviceId === "" ? undefined : deviceId;
+}
+
+/**
+ * The sessions without as many as must end so that one more, quiet or not, makes at most `max`: the longest detached
+ * ones. A quiet session ends only quiet ones, because the end of the user's last session that is not quiet would be an
+ * event. Too many are left where too few are detached.
+ */
+export function withRoomForOne(sessions: readonly Session[], quiet: boolean, max: number): readonly Session[] {
+  const excess = sessions.length + 1 - max;
+  if (excess <= 0) return sessions;
+  const detached = sessions.filter(isDetached).filter((session) => session.quiet || !quiet);
+  detached.sort((a, b) => detachedAt(a) - detachedAt(b));
+  const ending = new Set<Session>(detached.slice(0, excess));
+  return sessions.filter((session) => !ending.has(session));
+}
+
+/** The tick at which a detached session lost its stream. */
+function detachedAt({ deadline, timeoutMs }: DetachedSession): number {
+  return deadline - timeoutMs;
 }
 
 /** The pending states of a member; empty when there are none. */

@@ -4,11 +4,13 @@ import type { Outcome } from "./outcome.js";
 
 /*
  * Approximate memory of what is kept, in bytes, measured on the heap of Node 20: a user in a channel took 880 to 1230
- * bytes without its states, each further session 190, each pair of a state 50 and its characters.
+ * bytes without its states, each further session 190, each pair of a state 50 and its characters, the label of a
+ * session's device 30 and its characters.
  */
 const MEMBER_BYTES = 900;
 const SESSION_BYTES = 200;
 const PAIR_BYTES = 50;
+const DEVICE_BYTES = 30;
 
 /** What a member takes, by kind. */
 export interface MemberSize {
@@ -51,7 +53,12 @@ function size(
 ): MemberSize {
   if (sessions.length === 0 && states === undefined && pending === undefined) return NO_SIZE;
   let streams = 0;
-  for (const { kind } of sessions) if (kind === "stream") streams += 1;
+  let deviceBytes = 0;
+  for (const session of sessions) {
+    if (session.kind !== "stream") continue;
+    streams += 1;
+    if (session.deviceId !== undefined) deviceBytes += DEVICE_BYTES + session.deviceId.length;
+  }
   return {
     members: 1,
     streams,
@@ -61,6 +68,7 @@ function size(
       MEMBER_BYTES +
       userId.length +
       SESSION_BYTES * sessions.length +
+      deviceBytes +
       statesBytes(states ?? NO_STATES) +
       statesBytes(pending?.states ?? NO_STATES),
   };

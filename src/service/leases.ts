@@ -46,6 +46,7 @@ export class Leases {
       sessionId: newSessionId(),
       session: { kind: "lease", ttlMs: request.ttl ? toMs(request.ttl) : leaseTtlMs },
       resume: undefined,
+      deviceId: request.deviceId,
       initialStates: request.initialStates,
     };
     return { channel, userId, command };

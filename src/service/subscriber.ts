@@ -74,6 +74,7 @@ export class Subscriber {
         timeoutMs: request.presenceTimeout ? toMs(request.presenceTimeout) : settings.presenceTimeoutMs,
       },
       resume: request.sessionId === "" ? undefined : request.sessionId,
+      deviceId: request.deviceId,
       initialStates: request.initialStates,
     };
     let attached: AttachedStream | undefined;

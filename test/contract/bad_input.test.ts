@@ -81,6 +81,20 @@ const CASES: readonly Case[] = [
     "INVALID_USER_ID",
     "user_id",
   ],
+  [
+    "129 bytes of device id",
+    (c) => c.joinChannel({ ...tony, deviceId: "d".repeat(129) }),
+    INVALID,
+    "INVALID_ARGUMENT",
+    "device_id",
+  ],
+  [
+    "a NUL in a device id",
+    (c) => c.joinChannel({ ...tony, deviceId: "d\0" }),
+    INVALID,
+    "INVALID_ARGUMENT",
+    "device_id",
+  ],
   ["an empty key", (c) => c.setState({ ...tony, states: { "": "x" } }), INVALID, "INVALID_STATE_KEY", "states"],
   [
     "a newline in a key",

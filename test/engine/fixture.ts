@@ -91,7 +91,7 @@ export class Bench {
 /** A join by a stream. */
 export function joining(sessionId: string, initialStates: States = {}): Command {
   const session = { kind: "stream" as const, quiet: false, timeoutMs: 30_000 };
-  return { kind: "join", sessionId, session, resume: undefined, initialStates };
+  return { kind: "join", sessionId, session, resume: undefined, deviceId: "", initialStates };
 }
 
 /** A write of states. */

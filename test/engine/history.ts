@@ -47,6 +47,7 @@ export function historyTests(makeEngine: MakeEngine): void {
       sessionId: "one",
       session: { kind: "lease", ttlMs: 1000 },
       resume: undefined,
+      deviceId: "",
       initialStates: {},
     });
     const { position } = before;

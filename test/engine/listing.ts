@@ -58,7 +58,14 @@ export function listingTests(makeEngine: MakeEngine): void {
   it("does not show a quiet session", async () => {
     const bench = await Bench.of(makeEngine);
     const session = { kind: "stream" as const, quiet: true, timeoutMs: 1000 };
-    const quiet = { kind: "join" as const, sessionId: "q", session, resume: undefined, initialStates: {} };
+    const quiet = {
+      kind: "join" as const,
+      sessionId: "q",
+      session,
+      resume: undefined,
+      deviceId: "",
+      initialStates: {},
+    };
     await bench.do(ROOM, "ann", quiet);
     assert.deepEqual((await bench.engine.snapshot(ROOM)).users, []);
     assert.equal((await bench.engine.summary(ROOM)).occupancy, 0);

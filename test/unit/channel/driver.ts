@@ -63,8 +63,8 @@ export class MemberDriver {
 
 /** A join by a stream. */
 export function stream(sessionId: string, options: Partial<StreamJoin> = {}): Join {
-  const { quiet = false, timeoutMs = 30_000, resume, initialStates = {} } = options;
-  return { kind: "join", sessionId, session: { kind: "stream", quiet, timeoutMs }, resume, initialStates };
+  const { quiet = false, timeoutMs = 30_000, resume, deviceId = "", initialStates = {} } = options;
+  return { kind: "join", sessionId, session: { kind: "stream", quiet, timeoutMs }, resume, deviceId, initialStates };
 }
 
 /** What a stream's join may choose. */
@@ -72,12 +72,13 @@ export interface StreamJoin {
   readonly quiet: boolean;
   readonly timeoutMs: number;
   readonly resume: string | undefined;
+  readonly deviceId: string;
   readonly initialStates: States;
 }
 
 /** A join by a lease. */
-export function lease(sessionId: string, ttlMs = 30_000, initialStates: States = {}): Join {
-  return { kind: "join", sessionId, session: { kind: "lease", ttlMs }, resume: undefined, initialStates };
+export function lease(sessionId: string, ttlMs = 30_000, initialStates: States = {}, deviceId = ""): Join {
+  return { kind: "join", sessionId, session: { kind: "lease", ttlMs }, resume: undefined, deviceId, initialStates };
 }
 
 /** A write of states. */

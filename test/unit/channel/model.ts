@@ -7,12 +7,15 @@ interface Session {
   id: string;
   quiet: boolean;
   lease: boolean;
+  deviceId: string;
   /** Which of its streams is the latest. */
   streams: number;
   /** How long it is kept once lost, or between heartbeats. */
   patience: number;
   /** When it ends if nothing happens; `Infinity` while its stream is open. */
   until: number;
+  /** When its stream was lost; `Infinity` while it is open, and for a lease. */
+  lostAt: number;
 }
 
 /** One user in the channel, told in the simplest way. */
@@ -117,7 +120,8 @@ export class ChannelModel {
         break;
       case "detach":
         if (!named || named.lease || named.streams !== command.attachment || named.until < Infinity) return;
-        named.until = (command.since ?? now) + named.patience;
+        named.lostAt = command.since ?? now;
+        named.until = named.lostAt + named.patience;
         if (named.until <= now) user.sessions = user.sessions.filter((session) => session !== named);
         this.#goIfUnseen(user, heard, "timeout");
         break;
@@ -155,20 +159,30 @@ export class ChannelModel {
     }
   }
 
-  #join(user: User, heard: Heard[], { sessionId, session, resume, initialStates }: Join, now: number): void {
+  #join(user: User, heard: Heard[], join: Join, now: number): void {
+    const { sessionId, session, resume, initialStates } = join;
     const quiet = session.kind === "stream" && session.quiet;
     const lease = session.kind === "lease";
     const old = lease ? undefined : user.sessions.find(({ id, lease }) => id === resume && !lease);
+    const deviceId = old?.deviceId ?? join.deviceId;
+    const returned = old !== undefined && user.seen !== undefined;
     const stays = (other: Session): boolean => {
       if (other === old) return false;
       if (other.quiet !== quiet) return true;
-      const lost = !other.lease && other.until < Infinity;
-      return !lost && (quiet || this.rules.sameUser === "multi");
+      if (!quiet && this.rules.sameUser === "single") return false;
+      return other.lostAt === Infinity || other.deviceId !== deviceId;
     };
     const patience = session.kind === "lease" ? session.ttlMs : session.timeoutMs;
     const until = lease ? now + patience : Infinity;
-    const joined = { id: old?.id ?? sessionId, quiet, lease, streams: old ? old.streams + 1 : 0, patience, until };
+    const [id, streams] = old ? [old.id, old.streams + 1] : [sessionId, 0];
+    const joined = { id, quiet, lease, deviceId, streams, patience, until, lostAt: Infinity };
     user.sessions = [...user.sessions.filter(stays), joined];
+    while (user.sessions.length > this.rules.limits.maxSessionsPerUser) {
+      const lost = user.sessions.filter((other) => other.lostAt < Infinity && (other.quiet || !quiet));
+      const longest = lost.sort((a, b) => a.lostAt - b.lostAt)[0];
+      if (!longest) throw "TOO_MANY_SESSIONS";
+      user.sessions = user.sessions.filter((other) => other !== longest);
+    }
     this.#leaveIfUnseen(user, heard, now);
     if (!quiet) user.goesAt = Infinity;
     if (!quiet && !user.seen) {
@@ -177,7 +191,7 @@ export class ChannelModel {
       user.seen = {};
       heard.push("join");
       if (Object.keys(states).length > 0) this.#write(user, heard, states, now);
-    } else {
+    } else if (!returned) {
       const current: States = user.seen ?? user.waiting?.states ?? {};
       const news = Object.entries(initialStates).some(([key, value]) => current[key] !== value);
       if (news) this.#write(user, heard, { ...current, ...initialStates }, now);

@@ -3,8 +3,14 @@ import type { States } from "../../../src/model/user_state.js";
 
 /** Something that happens, with sessions and revisions told relatively, so that most of it makes sense. */
 export type Action =
-  | { readonly kind: "stream"; readonly quiet: boolean; readonly timeoutMs: number; readonly resume: SessionChoice }
-  | { readonly kind: "lease"; readonly ttlMs: number }
+  | {
+      readonly kind: "stream";
+      readonly quiet: boolean;
+      readonly timeoutMs: number;
+      readonly resume: SessionChoice;
+      readonly deviceId: string;
+    }
+  | { readonly kind: "lease"; readonly ttlMs: number; readonly deviceId: string }
   | { readonly kind: "detach"; readonly session: SessionChoice; readonly stale: boolean; readonly agoMs: number }
   | { readonly kind: "leave"; readonly session: SessionChoice; readonly attachment: "any" | "current" | "stale" }
   | { readonly kind: "renew"; readonly session: SessionChoice; readonly ttlMs: number | undefined }
@@ -32,6 +38,7 @@ const sessionChoice = fc.oneof(
 );
 const durations = fc.constantFrom(0, 1, 1000, 5000);
 const ttls = fc.constantFrom(1000, 5000, 300_000);
+const deviceId = fc.constantFrom("", "phone", "desktop");
 const key = fc.constantFrom("a", "b", "c", "toString", "__proto__");
 
 const states = fc.dictionary(key, fc.constantFrom("", "1", "2"), { maxKeys: 3, noNullPrototype: true });
@@ -40,8 +47,9 @@ const join: fc.Arbitrary<EntryAction> = fc.record({
   quiet: fc.boolean().map((quiet) => quiet),
   timeoutMs: durations,
   resume: sessionChoice,
+  deviceId,
 });
-const lease: fc.Arbitrary<EntryAction> = fc.record({ kind: fc.constant("lease" as const), ttlMs: ttls });
+const lease: fc.Arbitrary<EntryAction> = fc.record({ kind: fc.constant("lease" as const), ttlMs: ttls, deviceId });
 const set: fc.Arbitrary<EntryAction> = fc.record({
   kind: fc.constant("set" as const),
   replace: fc.boolean(),

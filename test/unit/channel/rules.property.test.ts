@@ -12,7 +12,10 @@ import { heard, NOWHERE, RULES } from "./driver.js";
 import { ChannelModel, type Verdict } from "./model.js";
 import { type Action, type Happening, happenings, type SessionChoice } from "./random_actions.js";
 
-const TIGHT: Rules = { ...RULES, limits: { ...RULES.limits, maxStatePairs: 3, maxPendingPairs: 2 } };
+const TIGHT: Rules = {
+  ...RULES,
+  limits: { ...RULES.limits, maxStatePairs: 3, maxPendingPairs: 2, maxSessionsPerUser: 4 },
+};
 
 /** Everything that `apply` is given may be shared with others, so it must not be touched. */
 function frozen<T>(value: T): T {
@@ -95,8 +98,12 @@ class Channel {
     assert.deepEqual(member.presence?.state.states, expected.seen);
     assert.deepEqual(member.pending?.states, expected.waiting?.states);
     assert.deepEqual(
-      member.sessions.map(({ id, quiet }) => ({ id, quiet })),
-      expected.sessions.map(({ id, quiet }) => ({ id, quiet })),
+      member.sessions.map((session) => ({
+        id: session.id,
+        quiet: session.quiet,
+        deviceId: (session.kind === "stream" && session.deviceId) || "",
+      })),
+      expected.sessions.map(({ id, quiet, lease, deviceId }) => ({ id, quiet, deviceId: lease ? "" : deviceId })),
     );
     if (expected.seen) assert.equal(member.presence?.state.revision, expected.changedAt);
     assert.deepEqual(this.head, { revision: this.model.revision, occupancy: this.model.present.length });
@@ -116,13 +123,14 @@ class Channel {
       case "lease": {
         const sessionId = `${userId} ${sessions.length}`;
         sessions.push(sessionId);
+        const { deviceId } = action;
         if (action.kind === "lease") {
           const session = { kind: "lease" as const, ttlMs: action.ttlMs };
-          return { kind: "join", sessionId, session, resume: undefined, initialStates };
+          return { kind: "join", sessionId, session, resume: undefined, deviceId, initialStates };
         }
-        const { quiet, timeoutMs } = action;
+        const session = { kind: "stream" as const, quiet: action.quiet, timeoutMs: action.timeoutMs };
         const resume = action.resume === "none" ? undefined : sessions.at(-2 - action.resume);
-        return { kind: "join", sessionId, session: { kind: "stream", quiet, timeoutMs }, resume, initialStates };
+        return { kind: "join", sessionId, session, resume, deviceId, initialStates };
       }
       case "detach": {
         const sessionId = named(action.session) ?? "unknown";

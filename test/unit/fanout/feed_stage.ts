@@ -85,6 +85,7 @@ export class FeedStage {
       sessionId: `${userId} ${channel.name}`,
       session,
       resume: undefined,
+      deviceId: "",
       initialStates,
     });
   }

@@ -204,7 +204,7 @@ export class RandomStage {
 
   #join(history: History, sessionId: string, resume: string | undefined): Done {
     const session = { kind: "stream" as const, quiet: history.quiet, timeoutMs: 30_000 };
-    const join = { kind: "join" as const, sessionId, session, resume, initialStates: {} };
+    const join = { kind: "join" as const, sessionId, session, resume, deviceId: "", initialStates: {} };
     return this.#done(this.#stage.do(history.userId, join));
   }
 

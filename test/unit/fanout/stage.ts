@@ -73,7 +73,7 @@ export class Stage {
   /** A user joins by a stream, and is lost `timeoutMs` after a detach. */
   join(userId: string, initialStates: States = {}, sessionId = userId, timeoutMs = 0): Done {
     const session = { kind: "stream" as const, quiet: false, timeoutMs };
-    return this.do(userId, { kind: "join", sessionId, session, resume: undefined, initialStates });
+    return this.do(userId, { kind: "join", sessionId, session, resume: undefined, deviceId: "", initialStates });
   }
 
   /** A user leaves with all sessions. */

@@ -78,6 +78,18 @@ const userRules = [Get, Join, Leave, ListChannels, Remove, Write, Subscribe].fla
   ];
 });
 
+/** Rules of the field `device_id`. */
+const deviceRules = [Join, Subscribe].flatMap((schema) => {
+  const breaking = (deviceId: string, expected: [Reason, string, string, string?]): Rule =>
+    rule(schema as typeof Subscribe, { channel, deviceId }, expected);
+  return [
+    breaking("a".repeat(129), ["INVALID_ARGUMENT", "device_id", "must be at most 128 bytes", "128"]),
+    breaking(`${"é".repeat(64)}a`, ["INVALID_ARGUMENT", "device_id", "must be at most 128 bytes", "128"]),
+    breaking("a\u0000", ["INVALID_ARGUMENT", "device_id", NO_CONTROL]),
+    breaking("\u009f", ["INVALID_ARGUMENT", "device_id", NO_CONTROL]),
+  ];
+});
+
 /** Rules of the three maps of states. */
 const stateRules = (
   [
@@ -186,6 +198,7 @@ describe("wire: the constraints of the protos (S21, S22)", () => {
   for (const { broken, refusal, reason, field, description, limit } of [
     ...channelRules,
     ...userRules,
+    ...deviceRules,
     ...stateRules,
     ...otherRules,
   ]) {
@@ -253,6 +266,8 @@ describe("wire: the constraints of the protos (S21, S22)", () => {
     decoded(Watch, {});
     decoded(Watch, { channels: Array(1000).fill(channel), prefix: "é".repeat(64), withSnapshot: true });
     decoded(ListUsers, { channel, pageSize: 2 ** 31 - 1, pageToken: "a".repeat(1024) });
+    decoded(Subscribe, { channel, deviceId: "é".repeat(64) });
+    decoded(Join, { channel, deviceId: "__proto__ and spaces" });
     decoded(Subscribe, { channel, resumeFrom: { epoch: "e".repeat(64), revision: 2n ** 64n - 1n } });
   });
 

@@ -92,6 +92,7 @@ describe("wire: decoding requests", () => {
     keys: fc.array(strings),
     sessionIds: fc.array(strings),
     sessionId: strings,
+    deviceId: strings,
     pageSize: fc.integer({ min: -5, max: 5 }),
     pageToken: strings,
     resumeFrom: fc.record({ epoch: strings, revision: fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }) }),

@@ -38,11 +38,21 @@ const REQUESTS: readonly [DescMessage, fc.Arbitrary<Record<string, unknown>>][] 
   [pb.RemoveStateRequestSchema, fc.record({ channel, userId: text, keys: texts })],
   [
     pb.SubscribePresenceRequestSchema,
-    fc.record({ channel, userId: text, initialStates: states, presenceTimeout: duration, sessionId: text }),
+    fc.record({
+      channel,
+      userId: text,
+      initialStates: states,
+      presenceTimeout: duration,
+      sessionId: text,
+      deviceId: text,
+    }),
   ],
   [pb.ListOnlineUsersRequestSchema, fc.record({ channel, pageSize: fc.integer(), pageToken: text })],
   [pb.ListUserChannelsRequestSchema, fc.record({ userId: text, pageSize: fc.integer(), pageToken: text })],
-  [pb.JoinChannelRequestSchema, fc.record({ channel, userId: text, initialStates: states, ttl: duration })],
+  [
+    pb.JoinChannelRequestSchema,
+    fc.record({ channel, userId: text, initialStates: states, ttl: duration, deviceId: text }),
+  ],
   [pb.HeartbeatRequestSchema, fc.record({ sessionIds: texts, ttl: duration })],
   [pb.BatchSetStateRequestSchema, fc.record({ requests: fc.array(fc.record({ userId: text }), { maxLength: 3 }) })],
   [
