@@ -3,6 +3,7 @@ import { type ChannelCredentials, type ChannelOptions, connectivityState } from 
 import type { CallOptions, ClientMiddleware, ClientMiddlewareCall } from "nice-grpc";
 import { createChannel, createClientFactory, Metadata } from "nice-grpc";
 import { PresenceService } from "../../gen/presence/v1/presence_service_pb.js";
+import { onAbort } from "./abort.js";
 import { ipCredentials } from "./ip_credentials.js";
 import { PresenceError, presenceErrorOf } from "./presence_error.js";
 import { serviceDefinitionOf } from "./service_definition.js";
@@ -66,11 +67,17 @@ export function connect(options: ConnectionOptions) {
 
   async function* openOnly<Request, Response>(call: ClientMiddlewareCall<Request, Response>, callOptions: CallOptions) {
     if (closed) throw new PresenceError("this presence client is closed", { code: "CANCELLED" });
+    // nice-grpc adds a listener to each call's signal: an application's signal must not collect them.
+    const { signal } = callOptions;
+    signal?.throwIfAborted();
+    const own = new AbortController();
+    const unfollow = signal && onAbort(signal, () => own.abort(signal.reason));
     openCalls++;
     try {
-      return yield* call.next(call.request, callOptions);
+      return yield* call.next(call.request, { ...callOptions, signal: own.signal });
     } finally {
       openCalls--;
+      unfollow?.();
     }
   }
 

@@ -1,5 +1,6 @@
 import { setImmediate as turn } from "node:timers/promises";
 import type { SubscribePresenceResponse } from "../../gen/presence/v1/presence_service_pb.js";
+import { onAbort } from "./abort.js";
 import { applyEvent, applyState } from "./apply_event.js";
 import { type Deferred, deferred, within } from "./deferred.js";
 import { EventReader } from "./event_reader.js";
@@ -180,14 +181,14 @@ export class Subscription implements AsyncIterable<PresenceEvent>, AsyncDisposab
     const { signal } = this.#parts;
     const abort = (): void => void this.#stop({ error: signal?.reason });
     if (signal?.aborted) abort();
-    signal?.addEventListener("abort", abort, { once: true });
+    const unfollow = signal && onAbort(signal, abort);
     try {
       await this.#read();
       this.#end(undefined);
     } catch (error) {
       this.#end({ error });
     } finally {
-      signal?.removeEventListener("abort", abort);
+      unfollow?.();
       await this.#left;
       this.#parts.onEnd(this);
     }

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { onAbort } from "./abort.js";
 import { deferred } from "./deferred.js";
 import { PresenceError } from "./presence_error.js";
 import { isPassing, type ReconnectPolicy, retryDelay } from "./reconnect.js";
@@ -119,9 +120,9 @@ export class WriteQueue {
       if (index !== -1) this.#waiting.splice(index, 1);
       reject(signal?.reason);
     };
-    signal?.addEventListener("abort", abort, { once: true });
+    const unfollow = signal && onAbort(signal, abort);
     if (!this.#held) void this.#drain();
-    return promise.finally(() => signal?.removeEventListener("abort", abort));
+    return promise.finally(unfollow);
   }
 
   async #drain(): Promise<void> {
