@@ -13,15 +13,10 @@ export function printable(text: string): string {
   return text.replace(UNPRINTABLE, (character) => SHORT[character] ?? escapeOf(character, 2));
 }
 
-/** One value as a line of JSON that is safe to print: bigints become strings, as protobuf has them in JSON, and maps lists. */
+/** One value as a line of JSON that is safe to print. The client's values have a `toJSON` for bigints and maps. */
 export function jsonLine(value: unknown): string {
-  const json = JSON.stringify(value, (_key, inner: unknown) => {
-    if (typeof inner === "bigint") return inner.toString();
-    if (inner instanceof Map) return [...inner.values()];
-    return inner;
-  });
   // JSON itself escapes only the first 32.
-  return json.replace(UNPRINTABLE, (character) => escapeOf(character, 4));
+  return JSON.stringify(value).replace(UNPRINTABLE, (character) => escapeOf(character, 4));
 }
 
 /** A state as `Mic=True Mood="so so"`, by key; empty for an empty state. */

@@ -1,4 +1,5 @@
 import type { PresenceEvent } from "./events.js";
+import { withJson } from "./json.js";
 import type { UserState } from "./types.js";
 
 /**
@@ -50,7 +51,8 @@ export function applyState(members: Map<string, UserState>, state: UserState, as
 }
 
 function join(members: Map<string, UserState>, userId: string, revision: bigint, joinTime: Date): void {
-  if (!knowsLater(members, userId, revision)) members.set(userId, { userId, states: {}, revision: 0n, joinTime });
+  if (knowsLater(members, userId, revision)) return;
+  members.set(userId, withJson({ userId, states: {}, revision: 0n, joinTime }));
 }
 
 function remove(members: Map<string, UserState>, userId: string, revision: bigint): void {

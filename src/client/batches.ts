@@ -2,6 +2,7 @@ import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import type { Status } from "../../gen/google/rpc/status_pb.js";
 import type { Connection } from "./connection.js";
 import { channelMessageOf, leaseOf, stateResultOf } from "./from_wire.js";
+import { withJson } from "./json.js";
 import { type PresenceError, presenceErrorOfStatus } from "./presence_error.js";
 import type { ChannelId, Lease, StateResult, UserState } from "./types.js";
 
@@ -86,5 +87,6 @@ function resultOf<Response, T extends { readonly state: UserState }>(
 ): BatchResult<BatchAnswer<T>> {
   if (answer.case !== "response") return { ok: false, error: presenceErrorOfStatus(answer.value) };
   const value = read(answer.value);
-  return { ok: true, value: statesOmitted ? { ...value, state: { ...value.state, states: undefined } } : value };
+  if (!statesOmitted) return { ok: true, value };
+  return { ok: true, value: { ...value, state: withJson({ ...value.state, states: undefined }) } };
 }

@@ -2,6 +2,7 @@ import { durationMs, timestampDate } from "@bufbuild/protobuf/wkt";
 import type { PresenceEvent as PresenceEventMessage, Snapshot } from "../../gen/presence/v1/presence_pb.js";
 import type { PresenceEvent, SnapshotEvent } from "./events.js";
 import { positionOf, userStateOf } from "./from_wire.js";
+import { withJson } from "./json.js";
 import type { Position, UserState } from "./types.js";
 
 /** An event of a kind that this client does not know yet: it may be skipped, but its position counts. */
@@ -53,7 +54,7 @@ export class EventReader {
 
   #gather(chunk: Snapshot, position: Position, time: Date): SnapshotEvent | undefined {
     if (!this.#unfinished || !samePosition(this.#unfinished.position, position)) {
-      this.#unfinished = { position, members: new Map() };
+      this.#unfinished = { position, members: withJson(new Map()) };
     }
     const { members } = this.#unfinished;
     for (const user of chunk.users) members.set(user.userId, userStateOf(user));

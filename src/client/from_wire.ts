@@ -10,17 +10,18 @@ import type {
   RemoveStateResponse,
   SetStateResponse,
 } from "../../gen/presence/v1/presence_service_pb.js";
+import { withJson } from "./json.js";
 import type { ChannelId, Lease, Position, StateResult, UserState } from "./types.js";
 
 /** The public form of a state; a message that is missing reads as one with nothing in it, as protobuf has it. */
 export function userStateOf(message: UserStateMessage | undefined): UserState {
-  return {
+  return withJson({
     userId: message?.userId ?? "",
     states: message?.states ?? {},
     revision: message?.revision ?? 0n,
     ...(message?.updateTime && { updateTime: timestampDate(message.updateTime) }),
     ...(message?.joinTime && { joinTime: timestampDate(message.joinTime) }),
-  };
+  });
 }
 
 /** The public form of the answer to a change of a state. */
@@ -35,7 +36,7 @@ export function leaseOf({ sessionId, state, position }: JoinChannelResponse): Le
 
 /** The public form of a position; a missing one is the start of a history without a name. */
 export function positionOf(message: PositionMessage | undefined): Position {
-  return { epoch: message?.epoch ?? "", revision: message?.revision ?? 0n };
+  return withJson({ epoch: message?.epoch ?? "", revision: message?.revision ?? 0n });
 }
 
 /** The public form of a channel's name. */

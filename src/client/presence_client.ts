@@ -11,6 +11,7 @@ import type { Connection, ConnectionOptions } from "./connection.js";
 import { connect } from "./connection.js";
 import { Feed, type WatchChannelsOptions } from "./feed.js";
 import { channelIdOf, channelMessageOf, userStateOf } from "./from_wire.js";
+import { withJson } from "./json.js";
 import { pagesOf } from "./pages.js";
 import type { CallOptions } from "./presence_channel.js";
 import { PresenceChannel } from "./presence_channel.js";
@@ -155,7 +156,7 @@ export class PresenceClient implements AsyncDisposable {
   ): Promise<void> {
     const { states } = state;
     if (states) {
-      subscription.takeOwnState({ state: { ...state, states }, pending, position });
+      subscription.takeOwnState({ state: withJson({ ...state, states }), pending, position });
       return;
     }
     if (pending) return;

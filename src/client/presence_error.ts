@@ -60,6 +60,12 @@ export class PresenceError extends Error {
     this.retryAfterMs = details.retryAfterMs;
     this.currentState = details.currentState;
   }
+
+  /** What `JSON.stringify` writes: all of it but the stack and the cause. */
+  toJSON(): object {
+    const { name, message, code, reason, violations, metadata, retryAfterMs, currentState } = this;
+    return { name, message, code, reason, violations, metadata, retryAfterMs, currentState };
+  }
 }
 
 /** The domain under which the service's reasons are to be read. */

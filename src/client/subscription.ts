@@ -5,6 +5,7 @@ import { applyEvent, applyState } from "./apply_event.js";
 import { type Deferred, deferred, within } from "./deferred.js";
 import { EventReader } from "./event_reader.js";
 import type { PresenceEvent, SnapshotEvent, SubscribedEvent } from "./events.js";
+import { withJson } from "./json.js";
 import { PresenceError } from "./presence_error.js";
 import { keepOpen } from "./reconnect.js";
 import type { SubscriptionStatus } from "./status.js";
@@ -88,7 +89,7 @@ export class Subscription implements AsyncIterable<PresenceEvent>, AsyncDisposab
     this.channel = parts.channel;
     this.userId = parts.userId;
     this.#writes = parts.reconnect && new WriteQueue(parts.send, parts.reconnect);
-    this.#members = new Map(parts.resumeFrom?.members);
+    this.#members = withJson(new Map(parts.resumeFrom?.members));
     this.#position = parts.resumeFrom?.position;
     this.ready = this.#ready.promise;
     this.closed = this.#closed.promise;
@@ -343,7 +344,7 @@ export class Subscription implements AsyncIterable<PresenceEvent>, AsyncDisposab
     const events: PresenceEvent[] = [];
     if (this.#subscribed) events.push(this.#subscribed);
     if (this.#snapshot && this.#position) {
-      const members = new Map(this.#members);
+      const members = withJson(new Map(this.#members));
       events.push({ ...this.#snapshot, position: this.#position, members, occupancy: members.size });
     }
     return events;

@@ -42,13 +42,3 @@ describe("formatStates", () => {
     assert.equal(formatStates({}), "");
   });
 });
-
-describe("jsonLine", () => {
-  it("writes revisions as strings, times as ISO 8601, maps as lists", () => {
-    const value = { revision: 2n ** 63n, time: new Date(0), members: new Map([["a", { n: 1 }]]) };
-    assert.equal(
-      jsonLine(value),
-      '{"revision":"9223372036854775808","time":"1970-01-01T00:00:00.000Z","members":[{"n":1}]}',
-    );
-  });
-});
