@@ -54,7 +54,7 @@ export async function joinMany(
 ): Promise<BatchResult<BatchAnswer<Lease>>[]> {
   const requests = entries.map(({ channel, userId = self, initialStates, ttlMs }) => {
     const ttl = ttlMs === undefined ? undefined : durationFromMs(ttlMs);
-    return { channel: channelMessageOf(channel), userId, initialStates: { ...initialStates }, ttl };
+    return { channel: channelMessageOf(channel), userId, initialStates, ttl };
   });
   const { results, statesOmitted } = await rpc.batchJoinChannel({ requests }, { signal });
   return results.map(({ result }) => resultOf(result, leaseOf, statesOmitted));
@@ -68,7 +68,7 @@ export async function setStates(
   signal: AbortSignal | undefined,
 ): Promise<BatchResult<BatchAnswer<StateResult>>[]> {
   const requests = entries.map(({ channel, userId = self, states, replace, expectedRevision }) => {
-    return { channel: channelMessageOf(channel), userId, states: { ...states }, replace, expectedRevision };
+    return { channel: channelMessageOf(channel), userId, states, replace, expectedRevision };
   });
   const { results, statesOmitted } = await rpc.batchSetState({ requests }, { signal });
   return results.map(({ result }) => resultOf(result, stateResultOf, statesOmitted));

@@ -1,6 +1,16 @@
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
+import { listOf, pairs, text } from "./arguments.js";
 import type { Connection } from "./connection.js";
 import { channelMessageOf, leaseOf, positionOf, stateResultOf, userStateOf } from "./from_wire.js";
+import {
+  callOptions,
+  joinOptions,
+  leaveOptions,
+  onlineFilter,
+  onlineUsersOptions,
+  setStateOptions,
+  subscribeOptions,
+} from "./option_checks.js";
 import { pagesOf } from "./pages.js";
 import { PresenceError } from "./presence_error.js";
 import { type ReconnectOptions, type ReconnectPolicy, reconnectPolicy } from "./reconnect.js";
@@ -96,7 +106,12 @@ export interface PresenceChannelParts extends ChannelId {
   readonly reconnect: ReconnectPolicy | undefined;
 }
 
-/** One channel, as one user sees it. Made by `presence.channel()`; costs nothing until a call is made. */
+/**
+ * One channel, as one user sees it. Made by `presence.channel()`; costs nothing until a call is made.
+ *
+ * Each method throws a TypeError for an argument of the wrong type or out of range, before it sends anything; an async
+ * method rejects with it.
+ */
 export class PresenceChannel implements ChannelId {
   readonly type: ChannelId["type"];
   readonly name: string;
@@ -128,16 +143,19 @@ export class PresenceChannel implements ChannelId {
    *   `CACHED_TOO_MANY_STATES`, `STATE_REVISION_MISMATCH`, and the `INVALID_ARGUMENT` family.
    */
   async setState(states: Readonly<Record<string, string>>, options: SetStateOptions = {}): Promise<StateResult> {
-    const { replace, expectedRevision, signal } = options;
-    return this.#write({ kind: "set", states: { ...states }, replace, expectedRevision }, signal);
+    const given = pairs(states, "setState: states");
+    const { replace, expectedRevision, signal } = setStateOptions(options, "setState: options");
+    return this.#write({ kind: "set", states: given, replace, expectedRevision }, signal);
   }
 
   /**
    * Deletes keys of the user's own state, or all of them when none are named. The
    * user stays present with what is left (S10). Waits as `setState` does.
    */
-  async removeState(keys: readonly string[] = [], { signal }: CallOptions = {}): Promise<StateResult> {
-    return this.#write({ kind: "remove", keys: [...keys] }, signal);
+  async removeState(keys: readonly string[] = [], options: CallOptions = {}): Promise<StateResult> {
+    const given = listOf(text)(keys, "removeState: keys");
+    const { signal } = callOptions(options, "removeState: options");
+    return this.#write({ kind: "remove", keys: given }, signal);
   }
 
   /**
@@ -145,8 +163,9 @@ export class PresenceChannel implements ChannelId {
    *
    * @throws PresenceError `PRESENCE_USER_NOT_EXIST` when the user is not present.
    */
-  async getState(userId: string = this.userId, { signal }: CallOptions = {}): Promise<UserState> {
-    const response = await this.#rpc.getState({ ...this.#who(), userId }, { signal });
+  async getState(userId: string = this.userId, options: CallOptions = {}): Promise<UserState> {
+    const request = { ...this.#who(), userId: text(userId, "getState: userId") };
+    const response = await this.#rpc.getState(request, callOptions(options, "getState: options"));
     return userStateOf(response.state);
   }
 
@@ -154,21 +173,20 @@ export class PresenceChannel implements ChannelId {
    * Joins the channel and hears, until it is closed, who is there and what
    * changes (S15). The stream is opened at once, and again when it is lost; a
    * failure that waiting does not cure is told by the iteration, `ready` and `closed`.
-   *
-   * @throws RangeError for `reconnect` options that make no sense.
    */
   subscribe(options: SubscribeOptions = {}): Subscription {
-    const { withPresence, quiet, includeSelf, initialStates, presenceTimeoutMs, leaveOnCancel, sessionId } = options;
+    const given = subscribeOptions(options, "subscribe: options");
+    const { withPresence, quiet, includeSelf, initialStates, presenceTimeoutMs, leaveOnCancel, sessionId } = given;
     const request = {
       ...this.#who(),
       withPresence,
       quiet,
       includeSelf,
-      initialStates: { ...initialStates },
+      initialStates: initialStates ?? {},
       presenceTimeout: presenceTimeoutMs === undefined ? undefined : durationFromMs(presenceTimeoutMs),
       leaveOnCancel,
       sessionId,
-      resumeFrom: options.resumeFrom?.position,
+      resumeFrom: given.resumeFrom?.position,
     };
     const subscription = new Subscription({
       channel: { type: this.type, name: this.name },
@@ -177,10 +195,10 @@ export class PresenceChannel implements ChannelId {
       initialStates: request.initialStates,
       withPresence: withPresence ?? true,
       includeSelf: includeSelf ?? false,
-      resumeFrom: options.resumeFrom?.position && options.resumeFrom,
-      signal: options.signal,
-      reconnect: options.reconnect === undefined ? this.#reconnect : reconnectPolicy(options.reconnect),
-      onStatus: options.onStatus,
+      resumeFrom: given.resumeFrom?.position && given.resumeFrom,
+      signal: given.signal,
+      reconnect: given.reconnect === undefined ? this.#reconnect : reconnectPolicy(given.reconnect),
+      onStatus: given.onStatus,
       // The state to join with is set by now, or was changed since.
       open: (from, signal) =>
         this.#rpc.subscribePresence(from ? { ...request, ...from, initialStates: {} } : request, { signal }),
@@ -200,7 +218,11 @@ export class PresenceChannel implements ChannelId {
   }
 
   /** Who is present, in the order in which they joined, without joining (S19). Fetches page after page as it is iterated. */
-  async *onlineUsers(options: OnlineUsersOptions = {}): AsyncGenerator<UserState, void, undefined> {
+  onlineUsers(options: OnlineUsersOptions = {}): AsyncGenerator<UserState, void, undefined> {
+    return this.#onlineUsers(onlineUsersOptions(options, "onlineUsers: options"));
+  }
+
+  async *#onlineUsers(options: OnlineUsersOptions): AsyncGenerator<UserState, void, undefined> {
     const { includeStates, pageSize, signal } = options;
     const request = { ...this.#about(options), includeStates, pageSize };
     for await (const page of pagesOf((pageToken) => this.#rpc.listOnlineUsers({ ...request, pageToken }, { signal }))) {
@@ -210,14 +232,16 @@ export class PresenceChannel implements ChannelId {
 
   /** How many users are present, or of those asked for. Without `states` it costs the same whatever the channel's size (S19). */
   async count(options: OnlineFilter = {}): Promise<number> {
-    const request = { ...this.#about(options), countOnly: true };
-    return (await this.#rpc.listOnlineUsers(request, { signal: options.signal })).totalSize;
+    const filter = onlineFilter(options, "count: options");
+    const request = { ...this.#about(filter), countOnly: true };
+    return (await this.#rpc.listOnlineUsers(request, { signal: filter.signal })).totalSize;
   }
 
   /** Makes the user present without a stream, for as long as `presence.heartbeat()` renews the lease (S17). */
-  async join({ initialStates, ttlMs, signal }: JoinOptions = {}): Promise<Lease> {
+  async join(options: JoinOptions = {}): Promise<Lease> {
+    const { initialStates, ttlMs, signal } = joinOptions(options, "join: options");
     const ttl = ttlMs === undefined ? undefined : durationFromMs(ttlMs);
-    const request = { ...this.#who(), initialStates: { ...initialStates }, ttl };
+    const request = { ...this.#who(), initialStates, ttl };
     return leaseOf(await this.#rpc.joinChannel(request, { signal }));
   }
 
@@ -226,7 +250,8 @@ export class PresenceChannel implements ChannelId {
    *
    * @throws PresenceError `SESSION_NOT_FOUND` when there is none.
    */
-  async leave({ sessionId, signal }: LeaveOptions = {}): Promise<void> {
+  async leave(options: LeaveOptions = {}): Promise<void> {
+    const { sessionId, signal } = leaveOptions(options, "leave: options");
     await this.#rpc.leaveChannel({ ...this.#who(), sessionId }, { signal });
   }
 

@@ -1,4 +1,5 @@
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
+import { listOf, text } from "./arguments.js";
 import {
   type BatchAnswer,
   type BatchResult,
@@ -12,6 +13,16 @@ import { connect } from "./connection.js";
 import { Feed, type WatchChannelsOptions } from "./feed.js";
 import { channelIdOf, channelMessageOf, userStateOf } from "./from_wire.js";
 import { withJson } from "./json.js";
+import {
+  callOptions,
+  channelOptions,
+  channelsOfOptions,
+  clientOptions,
+  heartbeatOptions,
+  joinEntries,
+  setStateEntries,
+  watchChannelsOptions,
+} from "./option_checks.js";
 import { pagesOf } from "./pages.js";
 import type { CallOptions } from "./presence_channel.js";
 import { PresenceChannel } from "./presence_channel.js";
@@ -50,7 +61,12 @@ export interface ChannelsOfOptions extends CallOptions {
   readonly pageSize?: number;
 }
 
-/** A user's connection to the service. Made by `createPresenceClient()`; connects with its first call. */
+/**
+ * A user's connection to the service. Made by `createPresenceClient()`; connects with its first call.
+ *
+ * Each method throws a TypeError for an argument of the wrong type or out of range, before it sends anything; an async
+ * method rejects with it.
+ */
 export class PresenceClient implements AsyncDisposable {
   /** Who calls; empty for the one that the server takes the caller for. */
   readonly userId: string;
@@ -62,16 +78,18 @@ export class PresenceClient implements AsyncDisposable {
   #closed: Promise<void> | undefined;
 
   constructor(options: PresenceClientOptions) {
-    this.#reconnect = reconnectPolicy(options.reconnect);
-    this.userId = options.userId ?? "";
-    this.#connection = connect(options);
+    const given = clientOptions(options, "createPresenceClient: options");
+    this.#reconnect = reconnectPolicy(given.reconnect);
+    this.userId = given.userId ?? "";
+    this.#connection = connect(given);
   }
 
   /** A channel to set state in, to ask about, and to subscribe to. */
-  channel(name: string, { type = "message", userId = this.userId }: ChannelOptions = {}): PresenceChannel {
+  channel(name: string, options: ChannelOptions = {}): PresenceChannel {
+    const { type = "message", userId = this.userId } = channelOptions(options, "channel: options");
     return new PresenceChannel({
       type,
-      name,
+      name: text(name, "channel: name"),
       userId,
       connection: this.#connection,
       subscriptions: this.#subscriptions,
@@ -80,9 +98,16 @@ export class PresenceClient implements AsyncDisposable {
   }
 
   /** Where a user is present, ordered by type and name (S19). Default: oneself. Fetches page after page as it is iterated. */
-  async *channelsOf(
+  channelsOf(
     userId: string = this.userId,
-    { pageSize, signal }: ChannelsOfOptions = {},
+    options: ChannelsOfOptions = {},
+  ): AsyncGenerator<UserChannel, void, undefined> {
+    return this.#channelsOf(text(userId, "channelsOf: userId"), channelsOfOptions(options, "channelsOf: options"));
+  }
+
+  async *#channelsOf(
+    userId: string,
+    { pageSize, signal }: ChannelsOfOptions,
   ): AsyncGenerator<UserChannel, void, undefined> {
     for await (const page of pagesOf((pageToken) =>
       this.#connection.rpc.listUserChannels({ userId, pageSize, pageToken }, { signal }),
@@ -97,16 +122,19 @@ export class PresenceClient implements AsyncDisposable {
    * What happens in many channels, without being in any: for back ends that hold the right to it (NOT_ALLOWED). Begins
    * with its iteration.
    */
-  watchChannels({ channels, prefix, withSnapshot, signal }: WatchChannelsOptions = {}): Feed {
+  watchChannels(options: WatchChannelsOptions = {}): Feed {
+    const { channels, prefix, withSnapshot, signal } = watchChannelsOptions(options, "watchChannels: options");
     const request = { channels: channels?.map(channelMessageOf), prefix, withSnapshot };
     const open = (ending: AbortSignal) => this.#connection.rpc.watchChannels(request, { signal: ending });
     return new Feed({ signal, feeds: this.#feeds, open });
   }
 
   /** Renews 1 to 1000 leases. Returns those that could not be: unknown, ended, or no leases; join again with these (S17). */
-  async heartbeat(sessionIds: readonly string[], { ttlMs, signal }: HeartbeatOptions = {}): Promise<string[]> {
+  async heartbeat(sessionIds: readonly string[], options: HeartbeatOptions = {}): Promise<string[]> {
+    const given = listOf(text)(sessionIds, "heartbeat: sessionIds");
+    const { ttlMs, signal } = heartbeatOptions(options, "heartbeat: options");
     const ttl = ttlMs === undefined ? undefined : durationFromMs(ttlMs);
-    const response = await this.#connection.rpc.heartbeat({ sessionIds: [...sessionIds], ttl }, { signal });
+    const response = await this.#connection.rpc.heartbeat({ sessionIds: given, ttl }, { signal });
     return response.expiredSessionIds;
   }
 
@@ -114,8 +142,9 @@ export class PresenceClient implements AsyncDisposable {
    * Joins by leases in one call, with 1 to 1000 entries. Each entry has a result of its own, in their order; one
    * that is refused does not touch the others. The entries of one user in one channel are one change.
    */
-  joinMany(entries: readonly JoinEntry[], { signal }: CallOptions = {}): Promise<BatchResult<BatchAnswer<Lease>>[]> {
-    return joinMany(this.#connection.rpc, this.userId, entries, signal);
+  async joinMany(entries: readonly JoinEntry[], options: CallOptions = {}): Promise<BatchResult<BatchAnswer<Lease>>[]> {
+    const given = joinEntries(entries, "joinMany: entries");
+    return joinMany(this.#connection.rpc, this.userId, given, callOptions(options, "joinMany: options").signal);
   }
 
   /**
@@ -125,14 +154,16 @@ export class PresenceClient implements AsyncDisposable {
    */
   async setStates(
     entries: readonly SetStateEntry[],
-    { signal }: CallOptions = {},
+    options: CallOptions = {},
   ): Promise<BatchResult<BatchAnswer<StateResult>>[]> {
-    const results = await setStates(this.#connection.rpc, this.userId, entries, signal);
+    const given = setStateEntries(entries, "setStates: entries");
+    const { signal } = callOptions(options, "setStates: options");
+    const results = await setStates(this.#connection.rpc, this.userId, given, signal);
     for (const subscription of this.#subscriptions) {
       // All entries for the user in this channel are one change, and have the same answer.
       const own = results.find(
         (result, i) =>
-          result.ok && result.value.state.userId === this.userId && subscription.isOf(entries[i]!.channel, this.userId),
+          result.ok && result.value.state.userId === this.userId && subscription.isOf(given[i]!.channel, this.userId),
       );
       if (own?.ok) await this.#takeOwnState(subscription, own.value, signal);
     }
@@ -182,6 +213,8 @@ export class PresenceClient implements AsyncDisposable {
 /**
  * Makes a client. One HTTP/2 connection carries all its calls and streams; a
  * client without an open subscription does not keep the process alive.
+ *
+ * @throws TypeError for an option that is unknown, of the wrong type or out of range.
  *
  * @example
  * const presence = createPresenceClient({ address: "127.0.0.1:50051", userId: "tony" });

@@ -22,6 +22,8 @@ export interface ReconnectOptions {
 export type ReconnectPolicy = Required<ReconnectOptions>;
 
 /** The policy that options stand for; undefined: a stream that is lost is not opened again. */
+export function reconnectPolicy(options?: ReconnectOptions): ReconnectPolicy;
+export function reconnectPolicy(options: ReconnectOptions | boolean | undefined): ReconnectPolicy | undefined;
 export function reconnectPolicy(options: ReconnectOptions | boolean = true): ReconnectPolicy | undefined {
   if (options === false) return undefined;
   const {
@@ -29,11 +31,6 @@ export function reconnectPolicy(options: ReconnectOptions | boolean = true): Rec
     maxDelayMs = Math.max(5000, minDelayMs),
     connectTimeoutMs = 10_000,
   } = options === true ? {} : options;
-  if (!(minDelayMs >= 1)) throw new RangeError(`reconnect.minDelayMs: ${minDelayMs}; 1 or more is allowed`);
-  if (!(maxDelayMs >= minDelayMs && Number.isFinite(maxDelayMs)))
-    throw new RangeError(`reconnect.maxDelayMs: ${maxDelayMs}; minDelayMs (${minDelayMs}) or more is allowed`);
-  if (!(connectTimeoutMs >= 0))
-    throw new RangeError(`reconnect.connectTimeoutMs: ${connectTimeoutMs}; 0 or more is allowed`);
   return { minDelayMs, maxDelayMs, connectTimeoutMs };
 }
 

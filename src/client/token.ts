@@ -1,5 +1,6 @@
 import type { ClientMiddleware } from "nice-grpc";
 import { Metadata } from "nice-grpc";
+import { headerValue } from "./arguments.js";
 import { PresenceError } from "./presence_error.js";
 
 /**
@@ -11,7 +12,8 @@ export type TokenSource = string | (() => string | Promise<string>);
 /**
  * Sends a token along with every call (`authorization: Bearer …`). Where it comes from a function, TOKEN_EXPIRED
  * counts as passing, since the next try brings another one: a subscription whose token expires goes on by itself. A
- * function that fails makes the call fail with UNAVAILABLE, which a subscription waits out.
+ * function that fails makes the call fail with UNAVAILABLE, which a subscription waits out; one that returns no string
+ * makes it fail with a TypeError, which ends the subscription.
  */
 export function sendToken(source: TokenSource): ClientMiddleware {
   return async function* sendsToken(call, options) {
@@ -29,11 +31,13 @@ export function sendToken(source: TokenSource): ClientMiddleware {
 
 async function tokenFrom(source: TokenSource): Promise<string> {
   if (typeof source === "string") return source;
+  let token: unknown;
   try {
-    return await source();
+    token = await source();
   } catch (cause) {
     throw new PresenceError("the function that gives the token failed", { code: "UNAVAILABLE" }, { cause });
   }
+  return headerValue(token, "createPresenceClient: what options.token returns");
 }
 
 /** The server does not know whether there is a fresh token, and so names no time for another try; this client does. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { create, toBinary } from "@bufbuild/protobuf";
-import { type Any, anyPack } from "@bufbuild/protobuf/wkt";
+import { type Any, anyPack, type Duration, durationMs } from "@bufbuild/protobuf/wkt";
 import * as grpc from "@grpc/grpc-js";
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../../../gen/google/rpc/error_details_pb.js";
 import { StatusSchema } from "../../../gen/google/rpc/status_pb.js";
@@ -192,6 +192,39 @@ describe("calls of the client", () => {
     assert.deepEqual(await presence.heartbeat([lease.sessionId, "gone"]), ["gone"]);
     await room.leave({ sessionId: lease.sessionId });
     assert.deepEqual(left, ["bot", "lease-1"]);
+  });
+
+  it("sends durations as whole milliseconds", async () => {
+    const sent: unknown[] = [];
+    service.handlers.joinChannel = ({ ttl }) => {
+      sent.push(ttl);
+      return { sessionId: "lease-1", state: user("тони"), position: at(1) };
+    };
+    service.handlers.heartbeat = ({ ttl }) => {
+      sent.push(ttl);
+      return {};
+    };
+    service.handlers.batchJoinChannel = ({ requests }) => {
+      sent.push(requests[0]?.ttl);
+      return {};
+    };
+    const room = presence.channel("chat_room");
+    await room.join({ ttlMs: 0.07 * 100_000 });
+    await presence.heartbeat(["lease-1"], { ttlMs: 10_000 / 3 });
+    await presence.joinMany([{ channel: room, ttlMs: 299_999.999_999_99 }]);
+    const subscription = room.subscribe({ presenceTimeoutMs: 1000 / 3 });
+    const stream = await service.nextStream();
+    sent.push(stream.request.presenceTimeout);
+    stream.end();
+    await subscription.closed;
+    assert.deepEqual(
+      sent.map((duration) => duration && durationMs(duration as Duration)),
+      [7000, 3333, 300_000, 333],
+    );
+    for (const duration of sent) {
+      const { nanos } = duration as Duration;
+      assert.ok(Number.isInteger(nanos) && nanos % 1_000_000 === 0, `${nanos}`);
+    }
   });
 
   describe("errors", () => {

@@ -78,6 +78,8 @@ export class FakeStream {
 /** A PresenceService on a real socket that does as the test says. */
 export class FakeService {
   readonly handlers: Handlers = {};
+  /** The name of each call that came in, in their order. */
+  readonly received: string[] = [];
   /** Where clients came from, one entry per connection. */
   readonly peers = new Set<string>();
   address = "";
@@ -111,7 +113,7 @@ export class FakeService {
         ...(method as unknown as grpc.MethodDefinition<unknown, unknown>),
         responseSerialize: (value) => Buffer.from(method.responseSerialize(value as never)),
       };
-      const subscribe = (call: SubscribeCall) => this.#subscribe(call);
+      const subscribe = (call: SubscribeCall) => this.#subscribe(name, call);
       const answer: grpc.handleUnaryCall<never, unknown> = (call, callback) => {
         void this.#answer(name as UnaryName, call, callback);
       };
@@ -126,7 +128,8 @@ export class FakeService {
     this.address = `127.0.0.1:${port}`;
   }
 
-  #subscribe(call: SubscribeCall): void {
+  #subscribe(name: string, call: SubscribeCall): void {
+    this.received.push(name);
     this.peers.add(call.getPeer());
     this.#streams.push(new FakeStream(call));
     this.#arrivals.emit("stream");
@@ -137,6 +140,7 @@ export class FakeService {
     call: grpc.ServerUnaryCall<never, unknown>,
     callback: grpc.sendUnaryData<unknown>,
   ): Promise<void> {
+    this.received.push(name);
     this.peers.add(call.getPeer());
     const handler = this.handlers[name];
     if (!handler) return callback({ code: grpc.status.UNIMPLEMENTED, details: `the test has no ${name}` });

@@ -58,6 +58,18 @@ describe("client: tokens", () => {
     assert.deepEqual(sent, []);
   });
 
+  it("a function that returns no string makes the call fail with a TypeError, and nothing is sent", async () => {
+    let token: unknown;
+    const message = /^createPresenceClient: what options.token returns must /;
+    for (token of [undefined, 7, {}, "a\r\nb"]) {
+      await assert.rejects(
+        leave(() => token as string),
+        { name: "TypeError", message },
+      );
+    }
+    assert.deepEqual(sent, []);
+  });
+
   it("does not call when the caller lost patience while the token was made", async () => {
     const abort = new AbortController();
     const call = leave(async () => {
