@@ -22,6 +22,7 @@ import {
 } from "./arguments.js";
 import type { JoinEntry, SetStateEntry } from "./batches.js";
 import type { WatchChannelsOptions } from "./feed.js";
+import { withJson } from "./json.js";
 import type {
   CallOptions,
   JoinOptions,
@@ -47,8 +48,15 @@ const pageSize = wholeNumber(1, 1000);
 /** A PresenceChannel is a ChannelId too, so other properties are allowed. */
 const channelId: Check<ChannelId> = fields({ type: channelType, name: text });
 
-const address: Check<string> = (value, name) =>
-  value === "" ? refuse(name, 'an address such as "127.0.0.1:50051"', value) : text(value, name);
+/** What is neither `host`, `host:port` nor a URL of these is a gRPC target, and left to grpc-js. */
+const address: Check<string> = (value, name) => {
+  const target = text(value, name);
+  const [isHost, host = "", port = "1"] = /^(?:https?:\/\/)?([^/]*?)(?::(\d+))?$/.exec(target) ?? [];
+  if (isHost !== undefined && (/^$|\s/.test(host) || !(Number(port) >= 1 && Number(port) <= 65_535))) {
+    refuse(name, 'HOST:PORT such as "127.0.0.1:50051", with a port from 1 to 65535, or a gRPC target', value);
+  }
+  return target;
+};
 
 /** An unknown option is left to grpc-js. It would take NaN for a time of 1 ms. */
 const grpcOptions: Check<GrpcOptions> = (value, name) => {
@@ -90,16 +98,24 @@ const reconnect: Check<ReconnectOptions | boolean> = (value, name) => {
 };
 
 const position: Check<Position> = fields({ epoch: text, revision });
-const member: Check<Pick<UserState, "userId" | "states" | "revision">> = fields({
+const date = instanceOf(Date, "a Date");
+const member: Check<UserState> = fields({
   userId: text,
   states: pairs,
   revision,
+  updateTime: optional(date),
+  joinTime: optional(date),
 });
 
+/** A copy, whose members an application may have made itself, of what it stored as JSON. */
 const members: Check<ReadonlyMap<string, UserState>> = (value, name) => {
-  const map: Map<unknown, unknown> = instanceOf(Map, "a Map")(value, name);
-  for (const [userId, state] of map) member(state, `${name} at ${JSON.stringify(text(userId, `${name}: each key`))}`);
-  return map as Map<string, UserState>;
+  const copy = new Map<string, UserState>();
+  for (const [key, held] of instanceOf<Map<unknown, unknown>>(Map, "a Map")(value, name)) {
+    const userId = text(key, `${name}: each key`);
+    member(held, `${name} at ${JSON.stringify(userId)}`);
+    copy.set(userId, withJson({ ...(held as UserState) }));
+  }
+  return copy;
 };
 
 /** A Subscription is a ResumePoint too, so other properties are allowed. */

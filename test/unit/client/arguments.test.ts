@@ -124,6 +124,7 @@ const RESUME: Kind = {
     { position: at(1), members: new Map([[1, state]]) },
     { position: at(1), members: new Map([["a", { ...state, revision: "1" }]]) },
     { position: at(1), members: new Map([["a", null]]) },
+    { position: at(1), members: new Map([["a", { ...state, joinTime: "2026-01-02T12:00:00Z" }]]) },
   ],
   harmless: () => false,
 };
@@ -216,7 +217,18 @@ const CHANNEL_CALLS: Readonly<Record<string, Call>> = {
 const CREATE: Call = {
   arguments: {},
   options: {
-    address: { good: ["127.0.0.1:1"], harmless: (value) => isWellFormed(value) && value !== "" },
+    address: {
+      good: [
+        "127.0.0.1:1",
+        "localhost",
+        "[::1]:65535",
+        "https://rollcall.test",
+        "dns:///127.0.0.1:1",
+        "unix:/run/a b:0",
+      ],
+      bad: ["127.0.0.1:0", "127.0.0.1:99999", "http://:1", "https://", ":50051", "127.0.0.1:1\n", "a b"],
+      harmless: (value) => isWellFormed(value) && value !== "",
+    },
     credentials: {
       good: [ChannelCredentials.createInsecure()],
       bad: [{ _isSecure: () => false }],

@@ -114,6 +114,16 @@ describe("JSON.stringify of public values", () => {
     await subscription.close();
   });
 
+  it("writes the members that an application made of stored JSON", async () => {
+    const stored = { ...STATE, revision: BigInt(STATE.revision), updateTime: NOON, joinTime: NOON };
+    const resumeFrom = { position: at(7), members: new Map([["anna", stored]]) };
+    const subscription = presence.channel("chat_room").subscribe({ resumeFrom });
+    assert.deepEqual(json(subscription.members), [STATE]);
+    assert.deepEqual(json([...subscription.members.values()]), [STATE]);
+    (await service.nextStream()).send(fake.subscribed(7));
+    await subscription.ready;
+  });
+
   it("writes the events of a feed", async () => {
     const feed = presence.watchChannels()[Symbol.asyncIterator]();
     const next = feed.next();
