@@ -106,12 +106,7 @@ export interface PresenceChannelParts extends ChannelId {
   readonly reconnect: ReconnectPolicy | undefined;
 }
 
-/**
- * One channel, as one user sees it. Made by `presence.channel()`; costs nothing until a call is made.
- *
- * Each method throws a TypeError for an argument of the wrong type or out of range, before it sends anything; an async
- * method rejects with it.
- */
+/** One channel, as one user sees it. Made by `presence.channel()`; costs nothing until a call is made. */
 export class PresenceChannel implements ChannelId {
   readonly type: ChannelId["type"];
   readonly name: string;
@@ -139,6 +134,7 @@ export class PresenceChannel implements ChannelId {
    * join (`pending`, S12). While a subscription to the channel is coming back it
    * waits for that, together with other changes: then one call carries them.
    *
+   * @throws TypeError for an argument that is not allowed, before anything is sent.
    * @throws PresenceError `STATE_COUNT_OVERFLOW`, `STATE_SIZE_OVERFLOW`,
    *   `CACHED_TOO_MANY_STATES`, `STATE_REVISION_MISMATCH`, and the `INVALID_ARGUMENT` family.
    */
@@ -151,6 +147,8 @@ export class PresenceChannel implements ChannelId {
   /**
    * Deletes keys of the user's own state, or all of them when none are named. The
    * user stays present with what is left (S10). Waits as `setState` does.
+   *
+   * @throws TypeError for an argument that is not allowed, before anything is sent.
    */
   async removeState(keys: readonly string[] = [], options: CallOptions = {}): Promise<StateResult> {
     const given = listOf(text)(keys, "removeState: keys");
@@ -161,6 +159,7 @@ export class PresenceChannel implements ChannelId {
   /**
    * Reads a user's state, from inside the channel or outside (S13). Default: one's own.
    *
+   * @throws TypeError for an argument that is not allowed, before anything is sent.
    * @throws PresenceError `PRESENCE_USER_NOT_EXIST` when the user is not present.
    */
   async getState(userId: string = this.userId, options: CallOptions = {}): Promise<UserState> {
@@ -173,6 +172,8 @@ export class PresenceChannel implements ChannelId {
    * Joins the channel and hears, until it is closed, who is there and what
    * changes (S15). The stream is opened at once, and again when it is lost; a
    * failure that waiting does not cure is told by the iteration, `ready` and `closed`.
+   *
+   * @throws TypeError for an argument that is not allowed, before anything is sent.
    */
   subscribe(options: SubscribeOptions = {}): Subscription {
     const given = subscribeOptions(options, "subscribe: options");
@@ -217,7 +218,11 @@ export class PresenceChannel implements ChannelId {
     return subscription;
   }
 
-  /** Who is present, in the order in which they joined, without joining (S19). Fetches page after page as it is iterated. */
+  /**
+   * Who is present, in the order in which they joined, without joining (S19). Fetches page after page as it is iterated.
+   *
+   * @throws TypeError for an argument that is not allowed, before anything is sent.
+   */
   onlineUsers(options: OnlineUsersOptions = {}): AsyncGenerator<UserState, void, undefined> {
     return this.#onlineUsers(onlineUsersOptions(options, "onlineUsers: options"));
   }
@@ -230,14 +235,22 @@ export class PresenceChannel implements ChannelId {
     }
   }
 
-  /** How many users are present, or of those asked for. Without `states` it costs the same whatever the channel's size (S19). */
+  /**
+   * How many users are present, or of those asked for. Without `states` it costs the same whatever the channel's size (S19).
+   *
+   * @throws TypeError for an argument that is not allowed, before anything is sent.
+   */
   async count(options: OnlineFilter = {}): Promise<number> {
     const filter = onlineFilter(options, "count: options");
     const request = { ...this.#about(filter), countOnly: true };
     return (await this.#rpc.listOnlineUsers(request, { signal: filter.signal })).totalSize;
   }
 
-  /** Makes the user present without a stream, for as long as `presence.heartbeat()` renews the lease (S17). */
+  /**
+   * Makes the user present without a stream, for as long as `presence.heartbeat()` renews the lease (S17).
+   *
+   * @throws TypeError for an argument that is not allowed, before anything is sent.
+   */
   async join(options: JoinOptions = {}): Promise<Lease> {
     const { initialStates, ttlMs, signal } = joinOptions(options, "join: options");
     const ttl = ttlMs === undefined ? undefined : durationFromMs(ttlMs);
@@ -248,6 +261,7 @@ export class PresenceChannel implements ChannelId {
   /**
    * Ends a session of the user's, or all of them, wherever their streams are (S2).
    *
+   * @throws TypeError for an argument that is not allowed, before anything is sent.
    * @throws PresenceError `SESSION_NOT_FOUND` when there is none.
    */
   async leave(options: LeaveOptions = {}): Promise<void> {

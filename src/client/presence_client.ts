@@ -61,12 +61,7 @@ export interface ChannelsOfOptions extends CallOptions {
   readonly pageSize?: number;
 }
 
-/**
- * A user's connection to the service. Made by `createPresenceClient()`; connects with its first call.
- *
- * Each method throws a TypeError for an argument of the wrong type or out of range, before it sends anything; an async
- * method rejects with it.
- */
+/** A user's connection to the service. Made by `createPresenceClient()`; connects with its first call. */
 export class PresenceClient implements AsyncDisposable {
   /** Who calls; empty for the one that the server takes the caller for. */
   readonly userId: string;
@@ -84,7 +79,11 @@ export class PresenceClient implements AsyncDisposable {
     this.#connection = connect(given);
   }
 
-  /** A channel to set state in, to ask about, and to subscribe to. */
+  /**
+   * A channel to set state in, to ask about, and to subscribe to.
+   *
+   * @throws TypeError for an argument that is not allowed, before anything is sent.
+   */
   channel(name: string, options: ChannelOptions = {}): PresenceChannel {
     const { type = "message", userId = this.userId } = channelOptions(options, "channel: options");
     return new PresenceChannel({
@@ -97,7 +96,11 @@ export class PresenceClient implements AsyncDisposable {
     });
   }
 
-  /** Where a user is present, ordered by type and name (S19). Default: oneself. Fetches page after page as it is iterated. */
+  /**
+   * Where a user is present, ordered by type and name (S19). Default: oneself. Fetches page after page as it is iterated.
+   *
+   * @throws TypeError for an argument that is not allowed, before anything is sent.
+   */
   channelsOf(
     userId: string = this.userId,
     options: ChannelsOfOptions = {},
@@ -121,6 +124,8 @@ export class PresenceClient implements AsyncDisposable {
   /**
    * What happens in many channels, without being in any: for back ends that hold the right to it (NOT_ALLOWED). Begins
    * with its iteration.
+   *
+   * @throws TypeError for an argument that is not allowed, before anything is sent.
    */
   watchChannels(options: WatchChannelsOptions = {}): Feed {
     const { channels, prefix, withSnapshot, signal } = watchChannelsOptions(options, "watchChannels: options");
@@ -129,7 +134,11 @@ export class PresenceClient implements AsyncDisposable {
     return new Feed({ signal, feeds: this.#feeds, open });
   }
 
-  /** Renews 1 to 1000 leases. Returns those that could not be: unknown, ended, or no leases; join again with these (S17). */
+  /**
+   * Renews 1 to 1000 leases. Returns those that could not be: unknown, ended, or no leases; join again with these (S17).
+   *
+   * @throws TypeError for an argument that is not allowed, before anything is sent.
+   */
   async heartbeat(sessionIds: readonly string[], options: HeartbeatOptions = {}): Promise<string[]> {
     const given = listOf(text)(sessionIds, "heartbeat: sessionIds");
     const { ttlMs, signal } = heartbeatOptions(options, "heartbeat: options");
@@ -141,6 +150,8 @@ export class PresenceClient implements AsyncDisposable {
   /**
    * Joins by leases in one call, with 1 to 1000 entries. Each entry has a result of its own, in their order; one
    * that is refused does not touch the others. The entries of one user in one channel are one change.
+   *
+   * @throws TypeError for an argument that is not allowed, before anything is sent.
    */
   async joinMany(entries: readonly JoinEntry[], options: CallOptions = {}): Promise<BatchResult<BatchAnswer<Lease>>[]> {
     const given = joinEntries(entries, "joinMany: entries");
@@ -151,6 +162,8 @@ export class PresenceClient implements AsyncDisposable {
    * Changes states in one call, with 1 to 1000 entries, entries for one user in their order. Each entry has a result
    * of its own; one that is refused does not touch the others. The entries of one user in one channel are one change:
    * each result has the state and the position after all of them.
+   *
+   * @throws TypeError for an argument that is not allowed, before anything is sent.
    */
   async setStates(
     entries: readonly SetStateEntry[],

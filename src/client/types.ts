@@ -19,7 +19,7 @@ export interface ChannelId {
 export interface Position {
   /** Names one life of the channel's history. Opaque. */
   readonly epoch: string;
-  /** Grows by exactly 1 with every change to the channel. 64 bits, hence a bigint. */
+  /** Grows by exactly 1 with every change to the channel. 64 bits, hence a bigint; `JSON.stringify` writes it as a decimal string. */
   readonly revision: bigint;
 }
 
