@@ -11,18 +11,10 @@ import {
 } from "../model/user_state.js";
 import type { Instant } from "../time/clock.js";
 import type { Batch, Command, Detach, Join, RemoveStates, SetStates } from "./command.js";
-import {
-  deviceOf,
-  isDetached,
-  type Member,
-  newLease,
-  type Pending,
-  type Session,
-  type StreamSession,
-  withRoomForOne,
-} from "./member.js";
+import { checkChannels, deviceOf, newSession, withRoomForOne } from "./joining.js";
+import { isDetached, type Member, newLease, type Pending, type Session, type StreamSession } from "./member.js";
 import type { Change, EndedSession, EntryOutcome, Outcome } from "./outcome.js";
-import { revisionMismatch, sessionNotFound, tooManyChannels, tooManyPending, tooManySessions } from "./refusals.js";
+import { revisionMismatch, sessionNotFound, tooManyPending, tooManySessions } from "./refusals.js";
 
 /** What the rules of a channel depend on. */
 export interface Rules {
@@ -42,6 +34,8 @@ export interface Rules {
 export interface Elsewhere {
   /** Channels where it has a session. */
   readonly channels: number;
+  /** Those of them where it has an attached stream or a lease. */
+  readonly attachedChannels: number;
   /** Pairs that wait for a join. */
   readonly pendingPairs: number;
 }
@@ -188,13 +182,11 @@ class Draft {
 
   #join(command: Join): void {
     const { limits } = this.rules;
-    if (this.#sessions.length === 0 && this.elsewhere.channels >= limits.maxChannelsPerUser) {
-      throw tooManyChannels(limits);
-    }
     const old = this.#sessions.find(
       (session): session is StreamSession => session.kind === "stream" && session.id === command.resume,
     );
-    const session = this.#newSession(command, old);
+    if (!old) checkChannels(this.#sessions, this.elsewhere, limits);
+    const session = newSession(command, old, this.now.tick);
     this.#joined = { session, resumed: old !== undefined };
 
     const others: Session[] = [];
@@ -347,19 +339,6 @@ class Draft {
     this.#change({ kind });
     this.#states = undefined;
     this.#lingersUntil = undefined;
-  }
-
-  #newSession(command: Join, old: StreamSession | undefined): Session {
-    const { session } = command;
-    if (session.kind === "lease") {
-      return newLease(command.sessionId, session.ttlMs, this.now.tick);
-    }
-    const { quiet, timeoutMs } = session;
-    const id = old?.id ?? command.sessionId;
-    const attachment = old ? old.attachment + 1 : 0;
-    const deviceId = deviceOf(command, old);
-    const attached = { kind: "stream" as const, id, quiet, timeoutMs, attachment, deadline: undefined };
-    return deviceId === undefined ? attached : { ...attached, deviceId };
   }
 
   #end(session: Session, why: EndedSession["why"]): void {

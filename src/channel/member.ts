@@ -1,5 +1,4 @@
 import { NO_STATES, pairCount, type States, type UserState, unseenState } from "../model/user_state.js";
-import type { Join } from "./command.js";
 
 /** A session that is, or was, a stream. */
 export interface StreamSession {
@@ -43,7 +42,7 @@ export function newLease(id: string, ttlMs: number, tick: number): LeaseSession 
 }
 
 /** A session whose stream was lost. */
-type DetachedSession = StreamSession & { readonly deadline: number };
+export type DetachedSession = StreamSession & { readonly deadline: number };
 
 /** One participation of a user in a channel. */
 export type Session = StreamSession | LeaseSession;
@@ -90,29 +89,14 @@ export function isDetached(session: Session): session is DetachedSession {
   return session.kind === "stream" && session.deadline !== undefined;
 }
 
-/** The device of the session that a join makes or takes up; `undefined`: the one without a label. */
-export function deviceOf({ deviceId }: Join, resumed: StreamSession | undefined): string | undefined {
-  if (resumed) return resumed.deviceId;
-  return deviceId === "" ? undefined : deviceId;
+/** Whether one of the sessions has a stream or is a lease. */
+export function hasAttached(sessions: readonly Session[]): boolean {
+  return sessions.some((session) => !isDetached(session));
 }
 
-/**
- * The sessions without as many as must end so that one more, quiet or not, makes at most `max`: the longest detached
- * ones. A quiet session ends only quiet ones, because the end of the user's last session that is not quiet would be an
- * event. Too many are left where too few are detached.
- */
-export function withRoomForOne(sessions: readonly Session[], quiet: boolean, max: number): readonly Session[] {
-  const excess = sessions.length + 1 - max;
-  if (excess <= 0) return sessions;
-  const detached = sessions.filter(isDetached).filter((session) => session.quiet || !quiet);
-  detached.sort((a, b) => detachedAt(a) - detachedAt(b));
-  const ending = new Set<Session>(detached.slice(0, excess));
-  return sessions.filter((session) => !ending.has(session));
-}
-
-/** The tick at which a detached session lost its stream. */
-function detachedAt({ deadline, timeoutMs }: DetachedSession): number {
-  return deadline - timeoutMs;
+/** Whether none of the member's sessions that others see is attached or a lease: all are detached, or it has left. */
+export function isAway({ sessions }: Member): boolean {
+  return !sessions.some((session) => !session.quiet && !isDetached(session));
 }
 
 /** The pending states of a member; empty when there are none. */

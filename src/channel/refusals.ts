@@ -2,11 +2,17 @@ import { PresenceError } from "../model/errors.js";
 import type { Limits } from "../model/limits.js";
 import type { UserState } from "../model/user_state.js";
 
-/** TOO_MANY_CHANNELS: another channel would be one too many for the user. */
-export function tooManyChannels({ maxChannelsPerUser: limit }: Limits): PresenceError {
+/** TOO_MANY_CHANNELS: another channel would be one too many where the user has an attached stream or a lease. */
+export function tooManyChannels(limit: number): PresenceError {
   return new PresenceError("TOO_MANY_CHANNELS", `the user takes part in ${limit} channels already; leave one`, {
     metadata: { limit: String(limit) },
   });
+}
+
+/** TOO_MANY_CHANNELS: another channel would be one too many where the user has a session, attached or detached. */
+export function tooManyDetachedChannels(limit: number): PresenceError {
+  const message = `the user has sessions in ${limit} channels already, counting those whose stream was lost; leave one`;
+  return new PresenceError("TOO_MANY_CHANNELS", message, { metadata: { limit: String(limit) } });
 }
 
 /** TOO_MANY_SESSIONS: another session would be one too many for the user in the channel. */

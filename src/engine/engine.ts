@@ -66,7 +66,8 @@ interface Slice extends ChannelSummary {
 
 /** The matching users of a slice. */
 export interface MemberPage extends Slice {
-  readonly users: readonly UserState[];
+  /** Each has a presence. */
+  readonly members: readonly Member[];
 }
 
 /** The number of matching users in a slice. */

@@ -1,4 +1,4 @@
-import { isForgettable, type Member, pendingPairs, stranger } from "../channel/member.js";
+import { hasAttached, isForgettable, type Member, pendingPairs, stranger } from "../channel/member.js";
 import { type Head, seal } from "../channel/seal.js";
 import { appOf, type ChannelId, type ChannelKey, channelKey, type UserKey, userKey } from "../model/channel_id.js";
 import type { Delta } from "../model/delta.js";
@@ -72,9 +72,12 @@ interface Entry {
 interface User {
   /** In no order. Few for each user, and very many users: a list is smaller than a map. */
   readonly channels: Channel[];
+  /** Channels where it has a session. */
   joinedChannels: number;
+  /** Channels where it has an attached stream or a lease. */
+  attachedChannels: number;
   pendingPairs: number;
-  /** Another one whenever one of the two above changes; never used twice, not even by a user who was forgotten. */
+  /** Another one whenever one of the three above changes; never used twice, not even by a user who was forgotten. */
   version: number;
 }
 
@@ -104,7 +107,8 @@ export class MemoryEngine implements Engine {
     return {
       member: here,
       elsewhere: {
-        channels: (user?.joinedChannels ?? 0) - (here.sessions.length > 0 ? 1 : 0),
+        channels: (user?.joinedChannels ?? 0) - Number(here.sessions.length > 0),
+        attachedChannels: (user?.attachedChannels ?? 0) - Number(hasAttached(here.sessions)),
         pendingPairs: (user?.pendingPairs ?? 0) - pendingPairs(here),
       },
       version: member,
@@ -146,9 +150,9 @@ export class MemoryEngine implements Engine {
   }
 
   page(channel: ChannelId, after: number, limit: number, states: States): MemberPage {
-    const users: UserState[] = [];
-    const slice = this.#examine(channel, after, states, (state) => users.push(state) < limit);
-    return { ...slice, users };
+    const members: Member[] = [];
+    const slice = this.#examine(channel, after, states, (member) => members.push(member) < limit);
+    return { ...slice, members };
   }
 
   count(channel: ChannelId, after: number, states: States): MemberCount {
@@ -241,17 +245,17 @@ export class MemoryEngine implements Engine {
     channel: ChannelId,
     after: number,
     states: States,
-    onMatch: (state: UserState) => boolean,
-  ): Omit<MemberPage, "users"> {
+    onMatch: (member: Member) => boolean,
+  ): Omit<MemberPage, "members"> {
     const found = this.#find(channel);
     const matches = matcher(states);
     let examined = 0;
     let last = after;
     let goOn = true;
-    for (const entry of found?.roster.after(after) ?? []) {
+    for (const { member } of found?.roster.after(after) ?? []) {
       if (!goOn || examined === SLICE_USERS) return { ...this.summary(channel), examined, next: last };
-      const { state, joinRevision } = entry.member.presence!;
-      if (matches(state.states)) goOn = onMatch(state);
+      const { state, joinRevision } = member.presence!;
+      if (matches(state.states)) goOn = onMatch(member);
       examined += 1;
       last = joinRevision;
     }
@@ -314,14 +318,16 @@ export class MemoryEngine implements Engine {
 
   #indexUser(channel: Channel, before: Member, after: Member): void {
     const joined = Number(after.sessions.length > 0) - Number(before.sessions.length > 0);
+    const attached = Number(hasAttached(after.sessions)) - Number(hasAttached(before.sessions));
     const pairs = pendingPairs(after) - pendingPairs(before);
     const known = !isForgettable(after);
-    if (joined === 0 && pairs === 0 && known === !isForgettable(before)) return;
+    if (joined === 0 && attached === 0 && pairs === 0 && known === !isForgettable(before)) return;
 
     const { userId } = after;
     const key = userKey(appOf(channel.id), userId);
-    const user = this.#users.get(key) ?? { channels: [], joinedChannels: 0, pendingPairs: 0, version: 0 };
+    const user = this.#users.get(key) ?? newUser();
     user.joinedChannels += joined;
+    user.attachedChannels += attached;
     user.pendingPairs += pairs;
     user.version = ++this.#lastUserVersion;
     const index = user.channels.indexOf(channel);
@@ -344,6 +350,11 @@ export class MemoryEngine implements Engine {
     this.#channels.delete(key);
     this.#recent = undefined;
   }
+}
+
+/** A user with nothing in any channel. */
+function newUser(): User {
+  return { channels: [], joinedChannels: 0, attachedChannels: 0, pendingPairs: 0, version: 0 };
 }
 
 /** The state of a user who is present. */

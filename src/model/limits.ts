@@ -9,7 +9,7 @@ export interface Limits {
   readonly maxStateBytes: number;
   /** Pairs waiting for a join, per user over all channels (S12). Default 100. */
   readonly maxPendingPairs: number;
-  /** Channels that one user takes part in at a time. Default 100. */
+  /** Channels where one user has an attached stream or a lease. It has sessions in twice as many at most. Default 100. */
   readonly maxChannelsPerUser: number;
   /** Sessions of one user in one channel, those that were lost and may come back included. Default 32. */
   readonly maxSessionsPerUser: number;

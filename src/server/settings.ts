@@ -243,7 +243,7 @@ export const SETTINGS: Readonly<Record<keyof ServerSettings, Setting>> = {
     min: 1,
     max: 1_000_000,
     default: "100",
-    help: "channels that one user takes part in at a time",
+    help: "channels where one user has an attached stream or a lease; twice as many in all",
   },
   maxSessionsPerUser: {
     flag: "max-sessions-per-user",

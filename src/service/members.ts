@@ -1,6 +1,6 @@
 import { apply, type Rules } from "../channel/apply.js";
 import type { Command } from "../channel/command.js";
-import { type Member, nextDeadline } from "../channel/member.js";
+import { hasAttached, type Member, nextDeadline } from "../channel/member.js";
 import type { EndedSession, Outcome } from "../channel/outcome.js";
 import type { Committed, Engine, MaybePromise, MemberRecord, SessionPlace } from "../engine/engine.js";
 import { type ChannelId, channelKey, parseChannelKey } from "../model/channel_id.js";
@@ -160,7 +160,7 @@ export class Members {
     const { channel } = task;
     const { member } = read;
     const dependsOnElsewhere =
-      outcome.pending !== member.pending || (outcome.joined !== undefined && member.sessions.length === 0);
+      outcome.pending !== member.pending || (outcome.joined !== undefined && !hasAttached(member.sessions));
     const committing = this.options.engine.commit({ channel, read, outcome, wall, dependsOnElsewhere });
     if (committing instanceof Promise) {
       return committing.then((committed) => this.#finish(task, triesLeft, read, outcome, committed));

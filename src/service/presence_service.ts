@@ -11,7 +11,7 @@ import type { EventCodec, Sink } from "../fanout/ports.js";
 import type { Reader } from "../fanout/reader.js";
 import { PresenceError } from "../model/errors.js";
 import type { Clock } from "../time/clock.js";
-import { fromUserState, toRevision } from "../wire/messages.js";
+import { toRevision } from "../wire/messages.js";
 import type { Joined, Written } from "../wire/write_response.js";
 import { allowedChannel } from "./access.js";
 import { Admission } from "./admission.js";
@@ -21,7 +21,7 @@ import { CallRates } from "./call_rates.js";
 import { actingUser, type Caller, namedUser } from "./caller.js";
 import { joined, Leases } from "./leases.js";
 import { Members, type Result } from "./members.js";
-import { Queries } from "./queries.js";
+import { presentUser, Queries } from "./queries.js";
 import type { ServiceSettings } from "./settings.js";
 import { Streams } from "./streams.js";
 import { draining, Subscriber, type Subscription } from "./subscriber.js";
@@ -152,7 +152,7 @@ export class PresenceService {
         metadata: { user_id: userId, channel: channel.name },
       });
     }
-    return create(pb.GetStateResponseSchema, { state: fromUserState(member.presence.state) });
+    return create(pb.GetStateResponseSchema, { state: presentUser(member) });
   }
 
   /** S10, S11. */

@@ -2,11 +2,12 @@ import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { type UserState as PbUserState, UserStateSchema } from "../../gen/presence/v1/presence_pb.js";
 import * as pb from "../../gen/presence/v1/presence_service_pb.js";
+import { isAway, type Member } from "../channel/member.js";
 import { type ChannelSummary, type Engine, SLICE_USERS } from "../engine/engine.js";
 import { type ChannelId, channelKey } from "../model/channel_id.js";
 import { PresenceError } from "../model/errors.js";
 import type { Position } from "../model/position.js";
-import { holds, pairCount, type States, type UserState } from "../model/user_state.js";
+import { holds, pairCount, type States } from "../model/user_state.js";
 import { fromChannelId, fromPosition, fromUserState } from "../wire/messages.js";
 import { PageTokens } from "../wire/page_token.js";
 import { callerApp, pageScope, visibleChannels } from "./access.js";
@@ -44,7 +45,7 @@ export class Queries {
     const token = request.pageToken === "" ? undefined : this.#tokens.open(query, request.pageToken);
     const found = await this.#find(caller, channel, request, token);
     return create(pb.ListOnlineUsersResponseSchema, {
-      users: found.users.map((state) => (request.includeStates ? fromUserState(state) : withoutStates(state))),
+      users: found.members.map(request.includeStates ? presentUser : withoutStates),
       nextPageToken: found.next === undefined ? "" : this.#tokens.seal(query, found.next),
       totalSize: found.total,
       position: fromPosition(found.position),
@@ -75,25 +76,25 @@ export class Queries {
   ): Promise<Found> {
     const size = pageSizeOf(pageSize);
     let { epoch, after } = token === undefined ? { epoch: undefined, after: 0 } : parseCursor(token);
-    let users: UserState[] = [];
+    let members: Member[] = [];
     let first: ChannelSummary | undefined;
     for (;;) {
-      const slice = await this.options.engine.page(channel, after, size - users.length, states);
+      const slice = await this.options.engine.page(channel, after, size - members.length, states);
       if (epoch !== undefined && slice.position.epoch !== epoch) {
         // In a new life of the channel, none of those who were listed is left.
         epoch = undefined;
         after = 0;
-        users = [];
+        members = [];
         first = undefined;
         continue;
       }
       epoch = slice.position.epoch;
       first ??= slice;
-      users.push(...slice.users);
+      members.push(...slice.members);
       const { next } = slice;
-      if (next === undefined || users.length === size || !this.#mayGoOn(caller)) {
+      if (next === undefined || members.length === size || !this.#mayGoOn(caller)) {
         const cursor = next === undefined ? undefined : `${epoch} ${next}`;
-        return { users, next: cursor, total: first.occupancy, position: first.position };
+        return { members, next: cursor, total: first.occupancy, position: first.position };
       }
       await this.options.turns.next();
       after = next;
@@ -107,7 +108,7 @@ export class Queries {
   async #count(caller: Caller, channel: ChannelId, states: States): Promise<Found> {
     const { engine, rates, turns } = this.options;
     const { position, occupancy } = await engine.summary(channel);
-    const found = (total: number): Found => ({ users: [], next: undefined, total, position });
+    const found = (total: number): Found => ({ members: [], next: undefined, total, position });
     if (pairCount(states) === 0) return found(occupancy);
     rates.examining(caller, occupancy - SLICE_USERS);
     let total = 0;
@@ -144,13 +145,13 @@ export class Queries {
     const { position, occupancy } = await engine.summary(channel);
     const from = Number(token ?? 0);
     const records = await allOf(asked.slice(from).map((userId) => engine.read(channel, userId)));
-    const here = records.flatMap(({ member: { presence } }, i) =>
-      presence && holds(presence.state.states, request.states) ? [{ state: presence.state, behind: from + i + 1 }] : [],
+    const here = records.flatMap(({ member }, i) =>
+      member.presence && holds(member.presence.state.states, request.states) ? [{ member, behind: from + i + 1 }] : [],
     );
-    if (request.countOnly) return { users: [], next: undefined, total: here.length, position };
+    if (request.countOnly) return { members: [], next: undefined, total: here.length, position };
     const page = here.slice(0, pageSizeOf(request.pageSize));
     const next = page.length < here.length ? String(page.at(-1)!.behind) : undefined;
-    return { users: page.map(({ state }) => state), next, total: occupancy, position };
+    return { members: page.map(({ member }) => member), next, total: occupancy, position };
   }
 
   /** Where a user is present, by type and name. A page token is valid for the same caller and query only. */
@@ -173,7 +174,7 @@ export class Queries {
     return create(pb.ListUserChannelsResponseSchema, {
       channels: page.map(({ channel, member }) => ({
         channel: fromChannelId(channel),
-        state: fromUserState(member.presence!.state),
+        state: presentUser(member),
       })),
       nextPageToken: more && last ? this.#tokens.seal(query, channelKey(last.channel)) : "",
     });
@@ -182,7 +183,8 @@ export class Queries {
 
 /** A part of an answer. */
 interface Found {
-  readonly users: readonly UserState[];
+  /** Each has a presence. */
+  readonly members: readonly Member[];
   /** What the next page's token is to bring back. */
   readonly next: string | undefined;
   readonly total: number;
@@ -195,8 +197,16 @@ function onlineQuery(channel: ChannelId, { userIds, states }: pb.ListOnlineUsers
   return `online ${JSON.stringify([channelKey(channel), userIds, pairs])} ${scope}`;
 }
 
-function withoutStates({ userId, joinTime }: UserState): PbUserState {
-  return create(UserStateSchema, { userId, joinTime: timestampFromMs(joinTime!) });
+/** A present user in the answer to a query: unlike in streams, with `detached`. */
+export function presentUser(member: Member): PbUserState {
+  const user = fromUserState(member.presence!.state);
+  user.detached = isAway(member);
+  return user;
+}
+
+function withoutStates(member: Member): PbUserState {
+  const { userId, joinTime } = member.presence!.state;
+  return create(UserStateSchema, { userId, joinTime: timestampFromMs(joinTime!), detached: isAway(member) });
 }
 
 function pageSizeOf(requested: number): number {

@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
+import fc from "fast-check";
 import type { SetStates } from "../../src/channel/command.js";
-import { stranger } from "../../src/channel/member.js";
+import { isDetached, pendingPairs, stranger } from "../../src/channel/member.js";
+import type { ChannelId } from "../../src/model/channel_id.js";
+import { property } from "../support/property.js";
 import { Bench, joining, type MakeEngine, OTHER_ROOM, ROOM, setting } from "./fixture.js";
 
 /** Reading and committing: compare-and-set for one user, one order for all of a channel. */
@@ -9,7 +12,7 @@ export function commitTests(makeEngine: MakeEngine): void {
     const { engine } = await Bench.of(makeEngine);
     const { member, elsewhere } = await engine.read(ROOM, "ann");
     assert.deepEqual(member, stranger("ann"));
-    assert.deepEqual(elsewhere, { channels: 0, pendingPairs: 0 });
+    assert.deepEqual(elsewhere, { channels: 0, attachedChannels: 0, pendingPairs: 0 });
     assert.equal(engine.stats().channels, 0);
   });
 
@@ -108,13 +111,77 @@ export function commitTests(makeEngine: MakeEngine): void {
     await bench.set(OTHER_ROOM, "ann", { a: "1", b: "2" });
     await bench.set({ type: 2, name: "other" }, "ann", { c: "3" });
     const elsewhere = async (channel: typeof ROOM) => (await bench.engine.read(channel, "ann")).elsewhere;
-    assert.deepEqual(await elsewhere({ type: 1, name: "new" }), { channels: 2, pendingPairs: 3 });
-    assert.deepEqual(await elsewhere(ROOM), { channels: 1, pendingPairs: 3 });
-    assert.deepEqual(await elsewhere(OTHER_ROOM), { channels: 2, pendingPairs: 1 });
-    assert.deepEqual((await bench.engine.read(ROOM, "bob")).elsewhere, { channels: 0, pendingPairs: 0 });
+    assert.deepEqual(await elsewhere({ type: 1, name: "new" }), { channels: 2, attachedChannels: 2, pendingPairs: 3 });
+    assert.deepEqual(await elsewhere(ROOM), { channels: 1, attachedChannels: 1, pendingPairs: 3 });
+    assert.deepEqual(await elsewhere(OTHER_ROOM), { channels: 2, attachedChannels: 2, pendingPairs: 1 });
+    assert.deepEqual((await bench.engine.read(ROOM, "bob")).elsewhere, {
+      channels: 0,
+      attachedChannels: 0,
+      pendingPairs: 0,
+    });
     await bench.leave(ROOM, "ann");
     await bench.join(OTHER_ROOM, "ann");
-    assert.deepEqual(await elsewhere({ type: 1, name: "new" }), { channels: 2, pendingPairs: 1 });
+    assert.deepEqual(await elsewhere({ type: 1, name: "new" }), { channels: 2, attachedChannels: 2, pendingPairs: 1 });
+  });
+
+  const rooms: ChannelId[] = ["a", "b", "c"].map((name) => ({ type: 1, name }));
+  const step = fc.record({
+    channel: fc.constantFrom(...rooms),
+    kind: fc.constantFrom("open", "lease", "lose", "return", "leave", "set", "remove", "wait"),
+    deviceId: fc.constantFrom("", "phone"),
+  });
+
+  property(
+    "counts channels, channels with an attached session and pending pairs for any course of things",
+    [fc.array(step, { maxLength: 40 })],
+    async (steps) => {
+      const bench = await Bench.of(makeEngine);
+      const { engine } = bench;
+      for (const [i, { channel, kind, deviceId }] of steps.entries()) {
+        const { sessions } = (await engine.read(channel, "ann")).member;
+        const last = sessions.findLast((session) => session.kind === "stream");
+        const join = { kind: "join" as const, sessionId: `s${i}`, deviceId, initialStates: {} };
+        const session = { kind: "stream" as const, quiet: i % 3 === 0, timeoutMs: 1000 };
+        if (kind === "open" || (kind === "return" && last)) {
+          await bench.do(channel, "ann", { ...join, session, resume: kind === "open" ? undefined : last!.id });
+        } else if (kind === "lease") {
+          await bench.do(channel, "ann", { ...join, session: { kind: "lease", ttlMs: 1000 }, resume: undefined });
+        } else if (kind === "lose" && last) {
+          await bench.do(channel, "ann", { kind: "detach", sessionId: last.id, attachment: last.attachment });
+        } else if (kind === "leave" && sessions.length > 0) {
+          await bench.leave(channel, "ann");
+        } else if (kind === "set") {
+          await bench.set(channel, "ann", { [`k${i % 3}`]: "1" });
+        } else if (kind === "remove") {
+          await bench.do(channel, "ann", { kind: "remove", keys: [] });
+        } else if (kind === "wait") {
+          bench.tick += 400;
+        }
+        const places = await engine.placesOf("", "ann");
+        for (const here of rooms) {
+          const others = places.filter((place) => place.channel.name !== here.name).map(({ member }) => member);
+          assert.deepEqual((await engine.read(here, "ann")).elsewhere, {
+            channels: others.filter((member) => member.sessions.length > 0).length,
+            attachedChannels: others.filter(({ sessions }) => sessions.some((one) => !isDetached(one))).length,
+            pendingPairs: others.reduce((sum, member) => sum + pendingPairs(member), 0),
+          });
+        }
+      }
+    },
+    { runs: 100 },
+  );
+
+  it("refuses a commit that depends on other channels when a stream was lost or taken up there", async () => {
+    const bench = await Bench.of(makeEngine);
+    const sessionId = await bench.join(OTHER_ROOM, "ann");
+    const attached = await bench.engine.read(ROOM, "ann");
+    await bench.do(OTHER_ROOM, "ann", { kind: "detach", sessionId, attachment: 0 });
+    const { elsewhere } = await bench.engine.read(ROOM, "ann");
+    assert.deepEqual(elsewhere, { channels: 1, attachedChannels: 0, pendingPairs: 0 });
+    assert.equal(await bench.commit(ROOM, attached, joining("one"), true), "conflict");
+    const detached = await bench.engine.read(ROOM, "ann");
+    await bench.join(OTHER_ROOM, "ann");
+    assert.equal(await bench.commit(ROOM, detached, joining("one"), true), "conflict");
   });
 
   it("refuses a commit that depends on other channels when the user has changed there", async () => {

@@ -52,7 +52,11 @@ export function forgettingTests(makeEngine: MakeEngine): void {
     await bench.leave({ type: 1, name: "joined" }, "ann");
     await bench.pass(1000);
     assert.deepEqual(bench.engine.stats(), { channels: 0, present: 0, sessions: 0, users: 0 });
-    assert.deepEqual((await bench.engine.read(ROOM, "ann")).elsewhere, { channels: 0, pendingPairs: 0 });
+    assert.deepEqual((await bench.engine.read(ROOM, "ann")).elsewhere, {
+      channels: 0,
+      attachedChannels: 0,
+      pendingPairs: 0,
+    });
   });
 
   it("S12 S23 keeps nothing of a user who is gone from everywhere, and keeps one who is somewhere", async () => {

@@ -5,6 +5,8 @@ import type { States } from "../../src/model/user_state.js";
 import { property } from "../support/property.js";
 import { Bench, joining, type MakeEngine, OTHER_ROOM, ROOM } from "./fixture.js";
 
+const idsOf = (users: readonly { readonly userId: string }[]): string[] => users.map(({ userId }) => userId);
+
 /** Who is present: summary, snapshot and pages. */
 export function listingTests(makeEngine: MakeEngine): void {
   it("knows a channel in which nothing ever happened as empty, at revision 0", async () => {
@@ -12,7 +14,7 @@ export function listingTests(makeEngine: MakeEngine): void {
     const { position, occupancy } = await engine.summary(ROOM);
     assert.deepEqual([position.revision, occupancy], [0, 0]);
     assert.deepEqual((await engine.snapshot(ROOM)).users, []);
-    assert.deepEqual((await engine.page(ROOM, 0, 10, {})).users, []);
+    assert.deepEqual((await engine.page(ROOM, 0, 10, {})).members, []);
     assert.equal(engine.stats().channels, 0);
   });
 
@@ -48,11 +50,9 @@ export function listingTests(makeEngine: MakeEngine): void {
       deltas.map(({ kind }) => kind),
       ["timeout", "join"],
     );
-    const listed = [await bench.engine.snapshot(ROOM), await bench.engine.page(ROOM, 2, 10, {})];
-    assert.deepEqual(
-      listed.map(({ users }) => users.map(({ userId }) => userId)),
-      [["bob", "ann"], ["ann"]],
-    );
+    const { users } = await bench.engine.snapshot(ROOM);
+    const { members } = await bench.engine.page(ROOM, 2, 10, {});
+    assert.deepEqual([idsOf(users), idsOf(members)], [["bob", "ann"], ["ann"]]);
   });
 
   it("does not show a quiet session", async () => {
@@ -77,17 +77,11 @@ export function listingTests(makeEngine: MakeEngine): void {
     const bench = await Bench.of(makeEngine);
     for (const userId of ["ann", "bob", "cid", "dan"]) await bench.join(ROOM, userId);
     const first = await bench.engine.page(ROOM, 0, 2, {});
-    assert.deepEqual(
-      first.users.map(({ userId }) => userId),
-      ["ann", "bob"],
-    );
+    assert.deepEqual(idsOf(first.members), ["ann", "bob"]);
     assert.equal(first.occupancy, 4);
     assert.ok(first.next !== undefined);
     const second = await bench.engine.page(ROOM, first.next, 2, {});
-    assert.deepEqual(
-      second.users.map(({ userId }) => userId),
-      ["cid", "dan"],
-    );
+    assert.deepEqual(idsOf(second.members), ["cid", "dan"]);
     assert.equal(second.next, undefined);
   });
 
@@ -110,8 +104,8 @@ export function listingTests(makeEngine: MakeEngine): void {
       let next: number | undefined = 0;
       for (const changes of rounds) {
         const page = await bench.engine.page(ROOM, next, limit, states);
-        assert.ok(page.users.length <= limit);
-        listed.push(...page.users.map(({ userId }) => userId));
+        assert.ok(page.members.length <= limit);
+        listed.push(...idsOf(page.members));
         next = page.next;
         if (next === undefined) break;
         for (const { userId, kind } of changes) {
@@ -163,8 +157,8 @@ export function listingTests(makeEngine: MakeEngine): void {
     for (let after: number | undefined = 0; after !== undefined; ) {
       const page: MemberPage = await engine.page(ROOM, after, 10, { rare: "true" });
       const { count, next, examined } = await engine.count(ROOM, after, { rare: "true" });
-      assert.deepEqual([count, next, examined], [page.users.length, page.next, page.examined]);
-      seen.push([page.examined, page.users.map(({ userId }) => userId), page.occupancy]);
+      assert.deepEqual([count, next, examined], [page.members.length, page.next, page.examined]);
+      seen.push([page.examined, idsOf(page.members), page.occupancy]);
       after = page.next;
     }
     assert.deepEqual(seen, [
@@ -173,6 +167,6 @@ export function listingTests(makeEngine: MakeEngine): void {
       [1, [], total],
     ]);
     const full = await engine.page(ROOM, 0, 2, {});
-    assert.deepEqual([full.examined, full.users.length], [2, 2]);
+    assert.deepEqual([full.examined, full.members.length], [2, 2]);
   });
 }

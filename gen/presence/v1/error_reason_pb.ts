@@ -170,7 +170,10 @@ export enum ErrorReason {
   CACHED_TOO_MANY_STATES = 12,
 
   /**
-   * The user takes part in as many channels as it may. Code
+   * The user has an attached stream or a lease in as many channels as it may, or
+   * sessions of any kind in twice as many; `limit` says which number it is. A
+   * channel where all of the user's streams were lost counts only towards the
+   * second. Leave one. A return with `session_id` is never refused for this. Code
    * FAILED_PRECONDITION.
    *
    *     { "reason": "TOO_MANY_CHANNELS", "domain": "presence.v1",
@@ -319,8 +322,9 @@ export enum ErrorReason {
   TOKEN_EXPIRED = 25,
 
   /**
-   * The user has as many sessions in the channel as it may; leave one, or wait
-   * until one that was lost is given up. Code FAILED_PRECONDITION.
+   * The user has as many sessions in the channel as it may: leave one. Sessions
+   * whose stream was lost end before a join is refused, the longest lost ones
+   * first; for a quiet join only quiet ones do. Code FAILED_PRECONDITION.
    *
    *     { "reason": "TOO_MANY_SESSIONS", "domain": "presence.v1",
    *       "metadata": { "limit": "32" } }

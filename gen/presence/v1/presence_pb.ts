@@ -129,10 +129,12 @@ export type UserState = Message<"presence.v1.UserState"> & {
 
   /**
    * No session of the user in the channel is attached: the stream of each was
-   * lost, and the user stays present until the last presence timeout. A living
-   * lease counts as attached. Only in answers of GetState, ListOnlineUsers and
-   * ListUserChannels, as of the answer. No event announces a change of it, and it
-   * is false in streams and in answers to other calls.
+   * lost, and the user stays present until the last presence timeout; or the user
+   * has left and the server has not announced it yet (`--leave-debounce`). A living
+   * lease counts as attached, a quiet session does not. Only in answers of
+   * GetState, ListOnlineUsers and ListUserChannels, as of the answer. No event
+   * announces a change of it, and it is false in streams and in answers to other
+   * calls.
    *
    * @generated from field: bool detached = 6;
    */

@@ -69,7 +69,7 @@ describe("channel: batches", () => {
     );
     assert.deepEqual([entriesOf(step), step.deltas.length], [["done", "done", "overtaken 0"], 0]);
     assert.deepEqual(ann.member.pending, { states: { a: "1", b: "2" }, deadline: 300_000 });
-    ann.elsewhere = { channels: 0, pendingPairs: 2 };
+    ann.elsewhere = { channels: 0, attachedChannels: 0, pendingPairs: 2 };
     assert.deepEqual(entriesOf(ann.do(batch(set({ c: "3" }), set({ a: "4" })))), ["CACHED_TOO_MANY_STATES", "done"]);
     assert.deepEqual(ann.member.pending?.states, { a: "4", b: "2" });
   });

@@ -11,7 +11,7 @@ import type { States } from "../../../src/model/user_state.js";
 export const RULES: Rules = { limits: DEFAULT_LIMITS, sameUser: "multi", pendingTtlMs: 300_000, leaveDebounceMs: 0 };
 
 /** A user that has nothing in any other channel. */
-export const NOWHERE: Elsewhere = { channels: 0, pendingPairs: 0 };
+export const NOWHERE: Elsewhere = { channels: 0, attachedChannels: 0, pendingPairs: 0 };
 
 /** Wall time at tick 0 of these tests. */
 export const WALL_AT_ZERO = 1_700_000_000_000;

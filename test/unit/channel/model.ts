@@ -1,4 +1,4 @@
-import type { Rules } from "../../../src/channel/apply.js";
+import type { Elsewhere, Rules } from "../../../src/channel/apply.js";
 import type { Batch, Command, Join } from "../../../src/channel/command.js";
 import type { States } from "../../../src/model/user_state.js";
 
@@ -41,6 +41,8 @@ export type Verdict =
 /** The rules of one channel again (S1 to S4, S7 to S14, S17, and the debounce of leaves), written to be short and obvious, to hold `apply` against. */
 export class ChannelModel {
   revision = 0;
+  /** What the user of the command at hand has in other channels. */
+  #elsewhere: Elsewhere = { channels: 0, attachedChannels: 0, pendingPairs: 0 };
   readonly #users = new Map<string, User>();
 
   constructor(private readonly rules: Rules) {}
@@ -57,7 +59,8 @@ export class ChannelModel {
   }
 
   /** Carries out one command at a moment. A refusal changes nothing. */
-  step(userId: string, command: Command, now: number): Verdict {
+  step(userId: string, command: Command, now: number, elsewhere: Elsewhere): Verdict {
+    this.#elsewhere = elsewhere;
     if (command.kind === "batch") return this.#stepBatch(userId, command, now);
     const user = structuredClone(this.user(userId));
     const heard: Heard[] = [];
@@ -164,6 +167,11 @@ export class ChannelModel {
     const quiet = session.kind === "stream" && session.quiet;
     const lease = session.kind === "lease";
     const old = lease ? undefined : user.sessions.find(({ id, lease }) => id === resume && !lease);
+    const { channels, attachedChannels } = this.#elsewhere;
+    const { maxChannelsPerUser: maxChannels, maxSessionsPerUser: maxSessions } = this.rules.limits;
+    const tooMany = attachedChannels >= maxChannels && user.sessions.every((other) => other.lostAt < Infinity);
+    const tooManyInAll = channels >= 2 * maxChannels && user.sessions.length === 0;
+    if (!old && (tooMany || tooManyInAll)) throw "TOO_MANY_CHANNELS";
     const deviceId = old?.deviceId ?? join.deviceId;
     const returned = old !== undefined && user.seen !== undefined;
     const stays = (other: Session): boolean => {
@@ -177,7 +185,7 @@ export class ChannelModel {
     const [id, streams] = old ? [old.id, old.streams + 1] : [sessionId, 0];
     const joined = { id, quiet, lease, deviceId, streams, patience, until, lostAt: Infinity };
     user.sessions = [...user.sessions.filter(stays), joined];
-    while (user.sessions.length > this.rules.limits.maxSessionsPerUser) {
+    while (user.sessions.length > maxSessions) {
       const lost = user.sessions.filter((other) => other.lostAt < Infinity && (other.quiet || !quiet));
       const longest = lost.sort((a, b) => a.lostAt - b.lostAt)[0];
       if (!longest) throw "TOO_MANY_SESSIONS";

@@ -1,4 +1,5 @@
 import fc from "fast-check";
+import type { Elsewhere } from "../../../src/channel/apply.js";
 import type { States } from "../../../src/model/user_state.js";
 
 /** Something that happens, with sessions and revisions told relatively, so that most of it makes sense. */
@@ -17,6 +18,7 @@ export type Action =
   | { readonly kind: "set"; readonly replace: boolean; readonly expected: "any" | "current" | "wrong" }
   | { readonly kind: "remove"; readonly keys: readonly string[] }
   | { readonly kind: "batch"; readonly entries: readonly { readonly action: EntryAction; readonly states: States }[] }
+  | { readonly kind: "elsewhere"; readonly elsewhere: Elsewhere }
   | { readonly kind: "pass"; readonly ms: number; readonly timersFire: boolean };
 
 /** An entry of a batch. */
@@ -98,6 +100,18 @@ const action: fc.Arbitrary<Action> = fc.oneof(
     arbitrary: fc.record({
       kind: fc.constant("batch" as const),
       entries: fc.array(entry, { minLength: 1, maxLength: 5 }),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constant("elsewhere" as const),
+      elsewhere: fc.constantFrom(
+        { channels: 0, attachedChannels: 0, pendingPairs: 0 },
+        { channels: 3, attachedChannels: 1, pendingPairs: 0 },
+        { channels: 3, attachedChannels: 2, pendingPairs: 0 },
+        { channels: 4, attachedChannels: 1, pendingPairs: 0 },
+      ),
     }),
   },
   {

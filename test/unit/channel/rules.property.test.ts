@@ -14,7 +14,7 @@ import { type Action, type Happening, happenings, type SessionChoice } from "./r
 
 const TIGHT: Rules = {
   ...RULES,
-  limits: { ...RULES.limits, maxStatePairs: 3, maxPendingPairs: 2, maxSessionsPerUser: 4 },
+  limits: { ...RULES.limits, maxStatePairs: 3, maxPendingPairs: 2, maxSessionsPerUser: 4, maxChannelsPerUser: 2 },
 };
 
 /** Everything that `apply` is given may be shared with others, so it must not be touched. */
@@ -33,6 +33,8 @@ class Channel {
   readonly log: Delta[] = [];
   head: Head = { revision: 0, occupancy: 0 };
   tick = 0;
+  /** What all users have in other channels. */
+  elsewhere = NOWHERE;
   readonly #sessions = new Map<string, string[]>();
 
   constructor(private readonly rules: Rules) {
@@ -40,6 +42,10 @@ class Channel {
   }
 
   happen({ userId, action, states }: Happening): void {
+    if (action.kind === "elsewhere") {
+      this.elsewhere = action.elsewhere;
+      return;
+    }
     if (action.kind === "pass") {
       this.tick += action.ms;
       if (action.timersFire) for (const user of this.members.keys()) this.expire(user);
@@ -51,11 +57,11 @@ class Channel {
   /** Carries a command out in both worlds and compares what came of it. */
   step(userId: string, command: Command): void {
     const before = this.#member(userId);
-    const verdict = this.model.step(userId, command, this.tick);
+    const verdict = this.model.step(userId, command, this.tick, this.elsewhere);
     const now = { tick: this.tick, wall: 1e12 + this.tick };
     let refused: string | undefined;
     try {
-      const outcome = apply(before, frozen(command), now, this.rules, NOWHERE);
+      const outcome = apply(before, frozen(command), now, this.rules, this.elsewhere);
       const { member, deltas, head } = seal(before, outcome, this.head, now.wall);
       if (outcome.unchanged) assert.deepEqual(member, before, "unchanged, it said");
       assert.deepEqual({ heard: heard(deltas), entries: outcome.entries.map(verdictOf) }, verdict);
@@ -109,7 +115,11 @@ class Channel {
     assert.deepEqual(this.head, { revision: this.model.revision, occupancy: this.model.present.length });
   }
 
-  #commandOf(userId: string, action: Exclude<Action, { kind: "pass" }>, initialStates: Happening["states"]): Command {
+  #commandOf(
+    userId: string,
+    action: Exclude<Action, { kind: "pass" | "elsewhere" }>,
+    initialStates: Happening["states"],
+  ): Command {
     const sessions = this.#sessions.get(userId) ?? [];
     this.#sessions.set(userId, sessions);
     const named = (choice: SessionChoice): string | undefined =>

@@ -220,9 +220,9 @@ describe("channel: sessions", () => {
 
   it("S21 refuses one channel too many, unless the user is in it already", () => {
     ann.rules = { ...RULES, limits: { ...RULES.limits, maxChannelsPerUser: 3 } };
-    ann.elsewhere = { channels: 2, pendingPairs: 0 };
+    ann.elsewhere = { channels: 2, attachedChannels: 2, pendingPairs: 0 };
     ann.do(stream("one", { quiet: true }));
-    ann.elsewhere = { channels: 3, pendingPairs: 0 };
+    ann.elsewhere = { channels: 3, attachedChannels: 3, pendingPairs: 0 };
     ann.do(stream("two"));
     const bob = new MemberDriver("bob");
     bob.rules = ann.rules;

@@ -123,10 +123,10 @@ describe("channel: states", () => {
   });
 
   it("S12 limits what waits over all channels, but never refuses to make it less", () => {
-    ann.elsewhere = { channels: 0, pendingPairs: 2 };
+    ann.elsewhere = { channels: 0, attachedChannels: 0, pendingPairs: 2 };
     ann.do(set({ a: "1", b: "2" }));
     assert.throws(() => ann.do(set({ c: "3" })), refused("CACHED_TOO_MANY_STATES", { limit: "4", actual: "5" }));
-    ann.elsewhere = { channels: 0, pendingPairs: 4 };
+    ann.elsewhere = { channels: 0, attachedChannels: 0, pendingPairs: 4 };
     ann.do(set({ a: "9" }));
     ann.do(remove("a"));
     assert.deepEqual(ann.member.pending?.states, { b: "2" });

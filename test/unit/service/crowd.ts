@@ -11,15 +11,22 @@ import { ROOM, type World } from "./world.js";
 
 /** Something that a client does. Numbers choose among the streams, or the sessions, that there are. */
 export type Act =
-  | { readonly do: "open"; readonly user: string; readonly session: number | undefined; readonly timeout: number }
+  | {
+      readonly do: "open";
+      readonly user: string;
+      readonly deviceId: string;
+      readonly session: number | undefined;
+      readonly timeout: number;
+    }
   | { readonly do: "close"; readonly stream: number; readonly how: StreamEnd }
   | { readonly do: "set"; readonly user: string; readonly value: string }
   | { readonly do: "batch"; readonly entries: readonly { readonly user: string; readonly value: string }[] }
-  | { readonly do: "lease"; readonly user: string }
+  | { readonly do: "lease"; readonly user: string; readonly deviceId: string }
   | { readonly do: "heartbeat"; readonly session: number }
   | { readonly do: "leave"; readonly user: string; readonly session: number | undefined };
 
 const user = fc.constantFrom("ann", "ann", "bob");
+const deviceId = fc.constantFrom("", "phone", "desktop");
 const pick = fc.nat(5);
 const maybe = fc.option(pick, { nil: undefined });
 
@@ -29,6 +36,7 @@ const act: fc.Arbitrary<Act> = fc.oneof(
     arbitrary: fc.record({
       do: fc.constant("open" as const),
       user,
+      deviceId,
       session: maybe,
       timeout: fc.constantFrom(0, 5, 30),
     }),
@@ -49,7 +57,7 @@ const act: fc.Arbitrary<Act> = fc.oneof(
       entries: fc.array(fc.record({ user, value: fc.constantFrom("1", "2", "3") }), { minLength: 1, maxLength: 5 }),
     }),
   },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant("lease" as const), user }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("lease" as const), user, deviceId }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("heartbeat" as const), session: pick }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("leave" as const), user, session: maybe }) },
 );
@@ -115,7 +123,7 @@ export class Crowd {
       case "open": {
         const sessionId = this.#session(act.session) ?? "";
         const presenceTimeout = { seconds: BigInt(act.timeout) };
-        return this.#open(act.user, { sessionId, presenceTimeout }).subscription;
+        return this.#open(act.user, { sessionId, deviceId: act.deviceId, presenceTimeout }).subscription;
       }
       case "close": {
         const stream = this.#streams[act.stream];
@@ -126,7 +134,9 @@ export class Crowd {
       case "batch":
         return this.world.setAll(act.entries.map(({ user: userId, value }) => ({ userId, states: { value } })));
       case "lease":
-        return this.world.joinLease(act.user).then(({ sessionId }) => this.#sessions.push(sessionId));
+        return this.world
+          .joinLease(act.user, { deviceId: act.deviceId })
+          .then(({ sessionId }) => this.#sessions.push(sessionId));
       case "heartbeat": {
         const session = this.#session(act.session);
         return session === undefined ? undefined : this.world.heartbeat(undefined, [session]);

@@ -23,13 +23,48 @@ describe("service: limits, and nothing is kept for good", () => {
     assert.deepEqual(world.errors, []);
   });
 
-  it("S21 counts a channel in which the user's time ran out no more", async () => {
+  it("S21 does not count a channel where all of the user's sessions are detached", async () => {
     const world = new World({ limits: { maxChannelsPerUser: 1 } });
-    const ann = await world.subscribe("ann", { channel: room("a") });
-    await ann.gone("lost");
+    const phone = await world.subscribe("ann", { channel: room("a"), deviceId: "phone" });
+    const desktop = await world.subscribe("ann", { channel: room("a"), deviceId: "desktop" });
+    await phone.gone("lost");
     await refusal("TOO_MANY_CHANNELS", () => world.subscribe("ann", { channel: room("b") }));
-    await world.pass(30_000);
-    await world.subscribe("ann", { channel: room("b") });
+    await desktop.gone("lost");
+    const other = await world.subscribe("ann", { channel: room("b") });
+    assert.deepEqual(await world.online({ channel: room("a") }), ["ann"], "still present in the first");
+    await refusal("TOO_MANY_CHANNELS", () => world.joinLease("ann", { channel: room("a") }));
+    await other.gone("lost");
+    await world.joinLease("ann", { channel: room("a") });
+    await refusal("TOO_MANY_CHANNELS", () => world.joinLease("ann", { channel: room("b") }));
+  });
+
+  it("S21 never refuses a return, and allows at most twice as many channels in all", async () => {
+    const world = new World({ limits: { maxChannelsPerUser: 2 } });
+    const lost = ["a", "b", "c", "d"].map((name) => room(name));
+    const sessions: string[] = [];
+    for (const channel of lost) {
+      const ann = await world.subscribe("ann", { channel });
+      sessions.push(ann.sessionId);
+      await ann.gone("lost");
+    }
+    const { metadata, message } = await refusal("TOO_MANY_CHANNELS", () =>
+      world.subscribe("ann", { channel: room("e") }),
+    );
+    assert.deepEqual(metadata, { limit: "4" });
+    assert.match(message, /^the user has sessions in 4 channels already/);
+    const back = [];
+    for (const [i, channel] of lost.entries()) {
+      back.push(await world.subscribe("ann", { channel, sessionId: sessions[i]! }));
+    }
+    assert.deepEqual(
+      back.map(({ sessionId }) => sessionId),
+      sessions,
+    );
+    await refusal("TOO_MANY_CHANNELS", () => world.subscribe("ann", { channel: room("e") }));
+    await world.subscribe("ann", { channel: room("a"), deviceId: "another" });
+    for (const client of back.slice(1)) await client.gone("cancelled");
+    await world.subscribe("ann", { channel: room("e") });
+    await refusal("TOO_MANY_CHANNELS", () => world.subscribe("ann", { channel: room("b") }));
   });
 
   it("S23 keeps nothing of channels, users, sessions and streams once all are gone", async () => {

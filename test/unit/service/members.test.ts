@@ -96,12 +96,14 @@ describe("service: carrying commands out", () => {
       stream("two"),
       set({ a: "1" }),
       detach("one"),
+      detach("two"),
+      stream("three"),
       leave(),
     ];
     for (const command of commands) await run(command);
     assert.deepEqual(
       commits.map(({ dependsOnElsewhere }) => dependsOnElsewhere),
-      [true, true, true, false, false, false, false],
+      [true, true, true, false, false, false, false, true, false],
     );
   });
 
