@@ -122,7 +122,7 @@ export class PresenceService {
   /** S9, S11, S12, S14. */
   async setState(caller: Caller, request: pb.SetStateRequest): Promise<Written> {
     const { channel, userId, command } = this.#setting(caller, request);
-    return andThen(this.#members.start(channel, userId, command), written);
+    return andThen(this.#members.start(channel, userId, command), (result) => this.#written(result));
   }
 
   /** S9, S11, S12, S14, for up to 1000 entries, each with a result of its own, and each checked here. */
@@ -134,7 +134,7 @@ export class PresenceService {
         schema: pb.SetStateRequestSchema,
         commandOf: (request) => this.#setting(caller, request),
         answersOf: (result) => {
-          const answer = written(result);
+          const answer = this.#written(result);
           return () => answer;
         },
       },
@@ -162,7 +162,7 @@ export class PresenceService {
       kind: "remove",
       keys: request.keys,
     });
-    return written(result);
+    return this.#written(result);
   }
 
   /** S1 to S8, S15, S16: joins, and writes the channel's events to `sink` until it is closed. */
@@ -246,6 +246,19 @@ export class PresenceService {
     this.#rates.close();
   }
 
+  /** The answer to a write. */
+  #written({ member, position }: Result): Written {
+    const { presence, pending } = member;
+    const pendingExpireTime = presence || !pending ? undefined : this.#wallTimeOf(pending.deadline);
+    return { state: stateOf(member), pending: !presence, position, pendingExpireTime };
+  }
+
+  /** The wall time, in ms since 1970, of a tick to come. */
+  #wallTimeOf(tick: number): number {
+    const now = this.options.clock.now();
+    return Math.round(now.wall + tick - now.tick);
+  }
+
   #setting(caller: Caller, request: pb.SetStateRequest): UserCommand<SetStates> {
     const { states, replace } = request;
     const userId = this.#actingUser(caller, request.userId);
@@ -270,9 +283,4 @@ export class PresenceService {
         : undefined;
     this.#streams.end(sessionId, attachment, replaced);
   }
-}
-
-/** The answer to a write: the whole state, whether it waits for a join, and where the channel stands. */
-function written({ member, position }: Result): Written {
-  return { state: stateOf(member), pending: !member.presence, position };
 }

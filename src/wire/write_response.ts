@@ -1,7 +1,7 @@
 import { WireType } from "@bufbuild/protobuf/wire";
 import type { Position } from "../model/position.js";
 import type { UserState } from "../model/user_state.js";
-import { closeField, makeRoom, putLarge, putText, scratch } from "./hand_written.js";
+import { closeField, makeRoom, putLarge, putText, putTime, scratch } from "./hand_written.js";
 import { Scratch } from "./scratch.js";
 import { putUserState } from "./user_states.js";
 import { varintSize } from "./varint.js";
@@ -13,7 +13,12 @@ export interface Written {
   /** The user is not present; the state waits for its join (S12). */
   readonly pending: boolean;
   readonly position: Position;
+  /** When a pending state is forgotten, ms since 1970; `undefined` if none is left. */
+  readonly pendingExpireTime: number | undefined;
 }
+
+/** Room for a Timestamp with its tag. */
+const TIME_BYTES = 20;
 
 const responses = new Scratch();
 
@@ -21,7 +26,7 @@ const responses = new Scratch();
  * SetStateResponse and RemoveStateResponse, which are alike, written by hand: the answer to the one call that is made
  * over and over, at a seventh of what making and encoding a message costs.
  */
-export function encodeWritten({ state, pending, position }: Written): Uint8Array {
+export function encodeWritten({ state, pending, position, pendingExpireTime }: Written): Uint8Array {
   let end = putState(0, 1, state);
   if (pending) {
     makeRoom(end, 2);
@@ -29,7 +34,12 @@ export function encodeWritten({ state, pending, position }: Written): Uint8Array
     scratch[end + 1] = 1;
     end += 2;
   }
-  return copied(putPosition(end, position));
+  end = putPosition(end, position);
+  if (pendingExpireTime !== undefined) {
+    makeRoom(end, TIME_BYTES);
+    end = putTime(end, 4, pendingExpireTime);
+  }
+  return copied(end);
 }
 
 /** A lease that was made: the answer to JoinChannel. */

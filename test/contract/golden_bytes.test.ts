@@ -4,6 +4,7 @@ import type { UserState } from "../../src/model/user_state.js";
 import { eventCodec } from "../../src/wire/event_codec.js";
 import { feedCodec } from "../../src/wire/feed_codec.js";
 import { encodeUserState } from "../../src/wire/user_states.js";
+import { encodeWritten } from "../../src/wire/write_response.js";
 import { assertGolden } from "../support/golden.js";
 
 /** 2026-01-01T12:00:00.25Z */
@@ -76,5 +77,18 @@ describe("contract: the bytes of every kind of event", () => {
       "kinds without golden bytes",
     );
     assertGolden("event_bytes.json", kinds);
+  });
+});
+
+describe("contract: the bytes of the answer to a write", () => {
+  it("are what they were", () => {
+    const position = { epoch: "e1", revision: 300 };
+    const pending = { userId: "tony", states: { Mic: "" }, revision: 0, updateTime: undefined, joinTime: undefined };
+    const none = { pending: false, position, pendingExpireTime: undefined };
+    assertGolden("answer_bytes.json", {
+      present: hex(encodeWritten({ ...none, state: tony })),
+      pending: hex(encodeWritten({ position, pending: true, state: pending, pendingExpireTime: TIME + 300_000 })),
+      nothing_left: hex(encodeWritten({ ...none, pending: true, state: { ...pending, states: {} } })),
+    });
   });
 });

@@ -6,6 +6,7 @@ const MASKS: Readonly<Record<string, string>> = {
   time: "<time>",
   joinTime: "<time>",
   updateTime: "<time>",
+  pendingExpireTime: "<time>",
   sessionId: "<session>",
   session_id: "<session>",
   epoch: "<epoch>",

@@ -21,7 +21,7 @@ function stateOf(bytes: number): UserState {
 }
 
 function done(bytes: number): EntryResult<Written> {
-  return { done: { state: stateOf(bytes), pending: false, position } };
+  return { done: { state: stateOf(bytes), pending: false, position, pendingExpireTime: undefined } };
 }
 
 function mismatch(bytes: number): EntryResult<Written> {
@@ -74,9 +74,8 @@ describe("rpc: the answer to a batch", () => {
   });
 
   it("encodes once what several entries share", () => {
-    const shared = stateOf(100);
     let encoded = 0;
-    const one = { done: { state: shared, pending: false, position } };
+    const one = done(100);
     const bytes = encodeBatch(
       Array.from({ length: 1000 }, () => one),
       (written) => {

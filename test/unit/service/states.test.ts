@@ -81,6 +81,31 @@ describe("service: states", () => {
     assert.deepEqual(listener.told(), ["join ann 1", "state ann 2 hat=red mood=fine"]);
   });
 
+  it("S12 says when what waits is forgotten, as long as something does", async () => {
+    world = new World({ rules: { pendingTtlMs: 10_000 } });
+    await world.pass(123);
+    const { wall } = world.clock.now();
+    assert.equal((await world.set("ann", { mood: "fine", seat: "7" })).pendingExpireTime, wall + 10_000);
+    await world.pass(4000);
+    assert.equal((await world.remove("ann", ["seat"])).pendingExpireTime, wall + 14_000);
+    const [set, refused, other] = await world.setAll([
+      { userId: "ann", states: { hat: "red" } },
+      { userId: "ann", states: { "": "" } },
+      { userId: "bob", states: {} },
+    ]);
+    assert.ok("done" in set! && "failed" in refused! && "done" in other!);
+    assert.deepEqual([set.done.pendingExpireTime, other.done.pendingExpireTime], [wall + 14_000, undefined]);
+    const nothing = await world.remove("ann", []);
+    assert.deepEqual([nothing.pending, nothing.pendingExpireTime], [true, undefined]);
+
+    await world.set("ann", { mood: "fine" });
+    await world.subscribe("ann", { quiet: true });
+    assert.equal((await world.set("ann", { mood: "off" })).pendingExpireTime, wall + 14_000);
+    await world.subscribe("ann");
+    const present = await world.set("ann", { mood: "fine" });
+    assert.deepEqual([present.pending, present.pendingExpireTime], [false, undefined]);
+  });
+
   it("S12 takes effect at the join by a lease as well", async () => {
     await world.set("ann", { mood: "fine" });
     const { state } = await world.joinLease("ann", { initialStates: { hat: "red" } });

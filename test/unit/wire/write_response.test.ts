@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { create, toBinary } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import fc from "fast-check";
 import { StatusSchema } from "../../../gen/google/rpc/status_pb.js";
 import * as pb from "../../../gen/presence/v1/presence_service_pb.js";
@@ -29,14 +30,17 @@ const written: fc.Arbitrary<Written> = fc.record({
   }),
   pending: fc.boolean(),
   position: fc.record({ epoch: text, revision: fc.oneof(fc.constant(0), fc.maxSafeNat()) }),
+  pendingExpireTime: time,
 });
 
 describe("wire: the answer to a write", () => {
   property("is what the generated types would write", [written], (written) => {
+    const { pendingExpireTime } = written;
     const init = {
       state: fromUserState(written.state),
       pending: written.pending,
       position: fromPosition(written.position),
+      pendingExpireTime: pendingExpireTime === undefined ? undefined : timestampFromMs(pendingExpireTime),
     };
     for (const schema of [pb.SetStateResponseSchema, pb.RemoveStateResponseSchema]) {
       const expected = toBinary(schema, create(schema, init));
