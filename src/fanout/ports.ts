@@ -22,9 +22,12 @@ export type OnSnapshotBytes = (bytes: number) => void;
 
 /** What SUBSCRIBED says (S15). */
 export interface Terms {
+  /** The user whose session it is. */
+  readonly userId: string;
   readonly sessionId: string;
   readonly presenceTimeoutMs: number;
   readonly resumed: boolean;
+  /** How many users are present at SUBSCRIBED's position. */
   readonly occupancy: number;
   /** How often an idle stream gets an empty message, in ms; 0: never. */
   readonly heartbeatMs: number;

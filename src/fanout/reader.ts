@@ -179,8 +179,8 @@ export class Reader {
    * Begins without a snapshot: SUBSCRIBED, then what was missed, up to `revision`. It keeps for later what its stream has
    * no room for; nothing of that is encoded.
    */
-  sendMissed(missed: readonly Delta[], from: number, revision: number, subscribed: (revision: number) => Piece): void {
-    const opening = this.#open(() => subscribed(from));
+  sendMissed(missed: readonly Delta[], revision: number, subscribed: Piece): void {
+    const opening = this.#open(() => subscribed);
     this.#position = revision;
     this.#become(LIVE);
     let written = missed.length;

@@ -1,5 +1,5 @@
 import type { ChannelId } from "../model/channel_id.js";
-import type { Delta } from "../model/delta.js";
+import { type Delta, occupancyBefore } from "../model/delta.js";
 import type { PresenceError } from "../model/errors.js";
 import type { UserState } from "../model/user_state.js";
 import type { Clock } from "../time/clock.js";
@@ -254,7 +254,10 @@ export class Topic implements ReaderHost {
       if (missed && upTo !== undefined && upTo >= toldBefore) {
         const deltas = [...missed.deltas, ...told.filter(({ revision }) => revision > upTo)];
         const heard = deltas.filter((delta) => reader.hears(delta.userId));
-        reader.sendMissed(heard, missed.from, Math.max(upTo, toldUpTo), subscribed);
+        const [first] = deltas;
+        const terms = first ? { ...opening!.terms, occupancy: occupancyBefore(first) } : opening!.terms;
+        const resumed = this.#codec!.subscribed(terms, missed.from, opening!.time);
+        reader.sendMissed(heard, Math.max(upTo, toldUpTo), resumed);
         continue;
       }
       const snapshot = this.#snapshotFor(opening?.revision ?? 0);

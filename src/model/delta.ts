@@ -34,6 +34,18 @@ export interface StateDelta extends DeltaBase {
 /** One change to a channel, as it stands in the channel's log. */
 export type Delta = JoinDelta | DepartureDelta | StateDelta;
 
+/** How many users were present before this delta. */
+export function occupancyBefore({ kind, occupancy }: Delta): number {
+  switch (kind) {
+    case "join":
+      return occupancy - 1;
+    case "state":
+      return occupancy;
+    default:
+      return occupancy + 1;
+  }
+}
+
 /** About what a change holds on to, in bytes: 100 for itself, and its strings. */
 export function deltaBytes(delta: Delta): number {
   let bytes = 100 + delta.userId.length;

@@ -137,7 +137,7 @@ export class Subscriber {
     const heartbeatMs = heartbeatInForce(request.heartbeatInterval, settings.streamHeartbeatMs);
     if (heartbeatMs > 0) sink.heartbeat(heartbeatMs);
     const { occupancy } = result;
-    const terms: Terms = { sessionId: session.id, presenceTimeoutMs, resumed, occupancy, heartbeatMs };
+    const terms: Terms = { userId, sessionId: session.id, presenceTimeoutMs, resumed, occupancy, heartbeatMs };
     const time = clock.now().wall;
     const { epoch, revision } = result.position;
     if (request.withPresence === false) {

@@ -75,7 +75,7 @@ class ProtoChannelCodec implements ChannelCodec {
   }
 
   subscribed(terms: Terms, revision: number, time: number): Piece {
-    return this.#event(revision, time, "", KIND.subscribed, (writer) => {
+    return this.#event(revision, time, terms.userId, KIND.subscribed, (writer) => {
       writer.tag(1, WireType.LengthDelimited).string(terms.sessionId);
       writeTime(writer, 2, terms.presenceTimeoutMs);
       if (terms.resumed) writer.tag(3, WireType.Varint).bool(true);

@@ -38,7 +38,14 @@ describe("contract: the bytes of every kind of event", () => {
       occupancy: 1,
       last: true,
     };
-    const terms = { sessionId: "s1", presenceTimeoutMs: 7500, resumed: true, occupancy: 2, heartbeatMs: 0 };
+    const terms = {
+      userId: "tony",
+      sessionId: "s1",
+      presenceTimeoutMs: 7500,
+      resumed: true,
+      occupancy: 2,
+      heartbeatMs: 0,
+    };
     const kinds = {
       subscribed: hex(codec.subscribed(terms, 299, TIME)),
       subscribed_heartbeat: hex(codec.subscribed({ ...terms, heartbeatMs: 12_500 }, 299, TIME)),

@@ -44,8 +44,6 @@ export function convergent(history: History, truth?: Truth, options = { gapFree:
       yield `${showItem(item)}, where the channel never was`;
       return;
     }
-    // What SUBSCRIBED says of a resumed stream is true now; its position is the one that was resumed from.
-    if (item.kind === "subscribed" && stream.begin.resumeFrom) return;
     comparison.touch(walk.moveTo(item.position));
     if (replaced) comparison.touch(walk.members.keys());
     if (item.kind === "subscribed") {

@@ -33,10 +33,10 @@ export function recordEvents(history: History, response: SubscribePresenceRespon
   );
   assert.ok(response.events.length > 0, `${history.name}: a response without events`);
   const message = "message" in previous ? previous.message + 1 : 0;
-  for (const event of response.events) history.items.push(toItem(event, message));
+  for (const event of response.events) history.items.push(toItem(event, message, history.userId));
 }
 
-function toItem(event: PresenceEvent, message: number): HeardItem {
+function toItem(event: PresenceEvent, message: number, subscriber: string): HeardItem {
   const { channel, position, userId } = event;
   const kind = event.event.case;
   assert.ok(kind, "an event of no kind that this contract knows");
@@ -48,8 +48,8 @@ function toItem(event: PresenceEvent, message: number): HeardItem {
     size: toBinary(PresenceEventSchema, event).length,
     message,
   };
-  const aboutOneUser = kind.startsWith("remote");
-  assert.equal(userId !== "", aboutOneUser, `${kind} with the user id "${userId}"`);
+  const named = kind === "subscribed" ? userId === subscriber : (userId !== "") === kind.startsWith("remote");
+  assert.ok(named, `${kind} with the user id "${userId}"`);
 
   switch (event.event.case) {
     case "subscribed": {

@@ -181,7 +181,10 @@ export type PresenceEvent = Message<"presence.v1.PresenceEvent"> & {
   time?: Timestamp | undefined;
 
   /**
-   * Who caused it. Empty for events about the stream or the whole channel.
+   * Who caused it. In SUBSCRIBED of SubscribePresence: the user whose session it
+   * is, so a client that is authenticated by a token learns its own id. Empty in
+   * other events about the stream or the whole channel, and in SUBSCRIBED of a
+   * feed.
    *
    * @generated from field: string user_id = 4;
    */
@@ -310,14 +313,19 @@ export type Subscribed = Message<"presence.v1.Subscribed"> & {
 
   /**
    * Whether the session named in the request was taken up. False is not an
-   * error: a new session began.
+   * error: a new session began. It says nothing about what follows: if the server
+   * remembers `resume_from`, the missed events follow without a SNAPSHOT, with
+   * either value. So a client keeps its list of members at SUBSCRIBED, and
+   * replaces it only at a SNAPSHOT.
    *
    * @generated from field: bool resumed = 3;
    */
   resumed: boolean;
 
   /**
-   * How many users are present, the subscriber among them unless it is quiet.
+   * How many users are present at the event's position. That is the position at
+   * which the session joined, with the subscriber counted unless it is quiet; or,
+   * if missed events follow, `resume_from`.
    *
    * @generated from field: uint32 occupancy = 4;
    */

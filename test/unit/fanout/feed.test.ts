@@ -144,7 +144,14 @@ describe("fanout: feeds", () => {
         return codec;
       };
       const sink = new FakeSink();
-      const terms = { sessionId: "s", presenceTimeoutMs: 0, resumed: false, occupancy: 0, heartbeatMs: 0 };
+      const terms = {
+        userId: "ann",
+        sessionId: "s",
+        presenceTimeoutMs: 0,
+        resumed: false,
+        occupancy: 0,
+        heartbeatMs: 0,
+      };
       hub.subscribe(A, { userId: "rosa", includeSelf: false, terms, revision: 0, time: 0, missed: undefined }, sink);
       for (const flush of flushes.splice(0)) flush();
       for (const feedFirst of [true, false]) {

@@ -44,7 +44,7 @@ describe("fanout: following an engine that is far away", () => {
 
   function subscribe(revision: number, missed?: { from: number; deltas: readonly Delta[] }) {
     const sink = new FakeSink();
-    const terms = { sessionId: "s", presenceTimeoutMs: 0, resumed: false, occupancy: 1, heartbeatMs: 0 };
+    const terms = { userId: "ann", sessionId: "s", presenceTimeoutMs: 0, resumed: false, occupancy: 1, heartbeatMs: 0 };
     const options = { userId: "rosa", includeSelf: false, terms, revision, time: 0, missed };
     return { sink, reader: hub.subscribe(ROOM, options, sink) };
   }

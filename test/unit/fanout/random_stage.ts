@@ -216,14 +216,15 @@ export class RandomStage {
     else if (history.items.at(-1)?.kind !== "begin") recordBegin(history);
     meanwhile();
     const { resumed } = outcome.joined!;
+    const { userId, includeSelf } = history;
     const terms = {
+      userId,
       sessionId: outcome.joined!.session.id,
       presenceTimeoutMs: 30_000,
       resumed,
       occupancy,
       heartbeatMs: 0,
     };
-    const { userId, includeSelf } = history;
     const time = this.#stage.clock.now().wall;
     const sink = new FakeSink((response) => recordEvents(history, response));
     const options = { userId, includeSelf, terms, revision: position.revision, time, missed };

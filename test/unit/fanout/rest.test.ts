@@ -90,7 +90,7 @@ describe("fanout: the rest after a flush", () => {
   it("leaves other channels alone", () => {
     slowToWrite(FLUSH_MS);
     const sink = new FakeSink();
-    const terms = { sessionId: "s", presenceTimeoutMs: 0, resumed: false, occupancy: 0, heartbeatMs: 0 };
+    const terms = { userId: "ann", sessionId: "s", presenceTimeoutMs: 0, resumed: false, occupancy: 0, heartbeatMs: 0 };
     const options = { userId: "zoe", includeSelf: false, terms, revision: 0, time: 0, missed: undefined };
     stage.hub.subscribe({ type: 2, name: "elsewhere" }, options, sink);
     assert.equal(stage.flush(), true);

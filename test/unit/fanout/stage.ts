@@ -101,7 +101,14 @@ export class Stage {
     const { position, occupancy } = this.engine.summary(ROOM);
     const deltas = resumeFrom && this.engine.replay(ROOM, resumeFrom);
     const missed = resumeFrom && deltas && { from: resumeFrom.revision, deltas };
-    const terms = { sessionId: `of ${userId}`, presenceTimeoutMs: 0, resumed: false, occupancy, heartbeatMs: 0 };
+    const terms = {
+      userId,
+      sessionId: `of ${userId}`,
+      presenceTimeoutMs: 0,
+      resumed: false,
+      occupancy,
+      heartbeatMs: 0,
+    };
     const options = { userId, includeSelf, terms, revision: position.revision, time: this.clock.now().wall, missed };
     return { reader: this.hub.subscribe(ROOM, options, sink), sink };
   }

@@ -26,7 +26,10 @@ describe("guarantees: recordEvents", () => {
   it("keeps every kind of event as plain data, in order, with its message", () => {
     const mina = { userId: "mina", states: { mic: "on" }, revision: 3n };
     const items = record(
-      [eventAt(3, SUBSCRIBED), eventAt(3, { case: "snapshot", value: { users: [mina], last: true, occupancy: 2 } })],
+      [
+        eventAt(3, SUBSCRIBED, "rosa"),
+        eventAt(3, { case: "snapshot", value: { users: [mina], last: true, occupancy: 2 } }),
+      ],
       [
         eventAt(4, { case: "remoteJoin", value: { occupancy: 3 } }, "tony"),
         eventAt(5, { case: "remoteLeave", value: { occupancy: 2 } }, "tony"),
@@ -109,6 +112,7 @@ describe("guarantees: recordEvents", () => {
       [/without a channel/, [{ ...eventAt(1, join, "mina"), channel: undefined }]],
       [/without a position/, [{ ...eventAt(1, join, "mina"), position: undefined }]],
       [/remoteJoin with the user id ""/, [eventAt(1, join)]],
+      [/subscribed with the user id ""/, [eventAt(1, SUBSCRIBED)]],
       [/subscribed with the user id "mina"/, [eventAt(1, SUBSCRIBED, "mina")]],
       [/without a state/, [eventAt(1, { case: "remoteStateChanged", value: {} }, "mina")]],
       [/another user's state/, [eventAt(1, state, "mina")]],
@@ -118,7 +122,7 @@ describe("guarantees: recordEvents", () => {
 
   it("refuses a response outside of a stream", () => {
     const history = createHistory({ userId: "rosa" });
-    const response = create(SubscribePresenceResponseSchema, { events: [eventAt(1, SUBSCRIBED)] });
+    const response = create(SubscribePresenceResponseSchema, { events: [eventAt(1, SUBSCRIBED, "rosa")] });
     assert.throws(() => recordEvents(history, response), /call recordBegin first/);
     recordBegin(history);
     recordEvents(history, response);

@@ -60,6 +60,29 @@ describe("service: streams", () => {
     assert.deepEqual(back.told(), ["SUBSCRIBED 1", "join bob 2"]);
   });
 
+  it("S15 names the subscriber in SUBSCRIBED, and counts the users at SUBSCRIBED's position", async () => {
+    const ann = await world.subscribe("ann");
+    await world.subscribe("bob");
+    const opened = async (init: object, userId = "ann"): Promise<unknown[]> => {
+      const { sink } = await world.subscribe(userId, init);
+      const { userId: named, position, event } = sink.take()[0]!;
+      return [named, Number(position!.revision), event.case === "subscribed" && event.value.occupancy];
+    };
+    const epoch = position().epoch;
+    const from = (revision: bigint) => ({ sessionId: ann.sessionId, resumeFrom: { epoch, revision } });
+    await world.leave("bob");
+    await world.joinLease("cid", { initialStates: { mood: "fine" } });
+    assert.equal(position().revision, 5n);
+    assert.deepEqual(await opened(from(1n)), ["ann", 1, 1]);
+    assert.deepEqual(await opened(from(2n)), ["ann", 2, 2]);
+    assert.deepEqual(await opened(from(3n)), ["ann", 3, 1]);
+    assert.deepEqual(await opened(from(4n)), ["ann", 4, 2]);
+    assert.deepEqual(await opened(from(5n)), ["ann", 5, 2]);
+    assert.deepEqual(await opened({ withPresence: false }, "dan"), ["dan", 6, 3]);
+    assert.deepEqual(await opened({ quiet: true }, "monitor"), ["monitor", 6, 3]);
+    assert.deepEqual(await opened({ ...from(4n), sessionId: "" }, "eve"), ["eve", 4, 2]);
+  });
+
   it("S16 gives a SNAPSHOT where the position is forgotten, of another life, or of the future", async () => {
     world = new World({ log: { maxEvents: 2, maxBytes: 1e6 } });
     const ann = await world.subscribe("ann");

@@ -111,12 +111,12 @@ describe("wire: events, as the generated types read them", () => {
 
   property(
     "SUBSCRIBED",
-    [channel, text, text, fc.nat(300_000), fc.boolean(), occupancy, fc.nat(300_000), revision, time],
-    (channel, epoch, sessionId, presenceTimeoutMs, resumed, occupancy, heartbeatMs, revision, time) => {
-      const terms = { sessionId, presenceTimeoutMs, resumed, occupancy, heartbeatMs };
+    [channel, text, text, text, fc.nat(300_000), fc.boolean(), occupancy, fc.nat(300_000), revision, time],
+    (channel, epoch, userId, sessionId, presenceTimeoutMs, resumed, occupancy, heartbeatMs, revision, time) => {
+      const terms = { userId, sessionId, presenceTimeoutMs, resumed, occupancy, heartbeatMs };
       means(eventCodec.forChannel(channel, epoch).subscribed(terms, revision, time), {
         ...envelope(channel, epoch, revision, time),
-        userId: "",
+        userId,
         event: {
           case: "subscribed",
           value: {
