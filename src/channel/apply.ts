@@ -12,7 +12,7 @@ import {
 import type { Instant } from "../time/clock.js";
 import type { Batch, Command, Detach, Join, RemoveStates, SetStates } from "./command.js";
 import { checkChannels, deviceOf, newSession, withRoomForOne } from "./joining.js";
-import { isDetached, type Member, newLease, type Pending, type Session, type StreamSession } from "./member.js";
+import { isDetached, type Member, newLease, type PendingWrite, type Session, type StreamSession } from "./member.js";
 import type { Change, EndedSession, EntryOutcome, Outcome } from "./outcome.js";
 import { revisionMismatch, sessionNotFound, tooManyPending, tooManySessions } from "./refusals.js";
 
@@ -90,7 +90,7 @@ const NO_ENTRIES: readonly EntryOutcome[] = [];
 
 class Draft {
   #sessions: readonly Session[];
-  #pending: Pending | undefined;
+  #pending: PendingWrite | undefined;
   /** The whole state while present; `undefined` while not. */
   #states: States | undefined;
   /** What `#states` was before it was written, until the change is announced: the net of all writes. */
@@ -273,10 +273,11 @@ class Draft {
     return this.#states ?? this.#pending?.states ?? NO_STATES;
   }
 
-  /** The state that a compare-and-set is compared with, before this very command writes. */
+  /** What a compare-and-set is compared with: no command before it in this draft has written. */
   #currentState(): UserState {
-    const seen = this.#states === undefined ? undefined : this.before.presence?.state;
-    return seen ?? unseenState(this.before.userId, this.#current());
+    const { userId, presence, pending } = this.before;
+    const seen = this.#states === undefined ? undefined : presence?.state;
+    return seen ?? unseenState(userId, this.#pending && pending);
   }
 
   #write(next: States): void {

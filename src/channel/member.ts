@@ -47,11 +47,17 @@ export type DetachedSession = StreamSession & { readonly deadline: number };
 /** One participation of a user in a channel. */
 export type Session = StreamSession | LeaseSession;
 
-/** A state that waits for its user to join (S12). */
-export interface Pending {
+/** A write of a state that waits for its user to join (S12), before its commit. */
+export interface PendingWrite {
   readonly states: States;
   /** The tick at which it is forgotten. */
   readonly deadline: number;
+}
+
+/** A pending state that is stored. */
+export interface Pending extends PendingWrite {
+  /** 2^52 or more, unlike those of channels; another one with every write, given by the commit. */
+  readonly revision: number;
 }
 
 /** What makes a user seen: kept from its first session that is not quiet to its last. */
@@ -106,7 +112,7 @@ export function pendingStates(member: Member): States {
 
 /** The state of a user who is present, or what waits for its join. */
 export function stateOf(member: Member): UserState {
-  return member.presence?.state ?? unseenState(member.userId, pendingStates(member));
+  return member.presence?.state ?? unseenState(member.userId, member.pending);
 }
 
 /** How many pairs of the member wait for a join. */

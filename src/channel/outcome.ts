@@ -1,6 +1,6 @@
 import type { PresenceError } from "../model/errors.js";
 import type { States } from "../model/user_state.js";
-import type { Pending, Session } from "./member.js";
+import type { PendingWrite, Session } from "./member.js";
 
 /** A change that others hear of, before the channel's log has given it a revision. */
 export type Change =
@@ -31,7 +31,8 @@ export type EntryOutcome = "done" | Overtaken | PresenceError;
 /** What a command makes of a member. */
 export interface Outcome {
   readonly sessions: readonly Session[];
-  readonly pending: Pending | undefined;
+  /** The same object as the member's where it was not written. */
+  readonly pending: PendingWrite | undefined;
   /** `Presence.lingersUntil` of a user who is present after the changes. */
   readonly lingersUntil: number | undefined;
   /** In order; each takes one revision. */

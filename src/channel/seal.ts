@@ -1,6 +1,6 @@
 import type { Delta } from "../model/delta.js";
 import { NO_STATES, type UserState } from "../model/user_state.js";
-import type { Member, Presence } from "./member.js";
+import type { Member, Pending, Presence } from "./member.js";
 import type { Change, Outcome } from "./outcome.js";
 
 /** Where a channel's history stands. */
@@ -21,13 +21,21 @@ export interface Sealed {
 const NO_DELTAS: readonly Delta[] = [];
 
 /**
- * Gives the changes of an outcome their revisions, times and occupancies, after `head`, at `wall` (ms since 1970).
+ * Gives the changes of an outcome their revisions, times and occupancies, after `head`, at `wall` (ms since 1970), and a
+ * pending state that was written the revision that `newPendingRevision` returns.
  *
  * Apart from `apply`, because only the engine knows the head at the moment of the commit, and because it depends on
  * other users' changes while `apply` does not: two users of a channel never conflict.
  */
-export function seal(before: Member, outcome: Outcome, head: Head, wall: number): Sealed {
-  const { sessions, pending } = outcome;
+export function seal(
+  before: Member,
+  outcome: Outcome,
+  head: Head,
+  wall: number,
+  newPendingRevision: () => number,
+): Sealed {
+  const { sessions } = outcome;
+  const pending = nextPending(before.pending, outcome, newPendingRevision);
   let { presence } = before;
   if (outcome.changes.length === 0) {
     presence = lingering(presence, outcome.lingersUntil);
@@ -56,6 +64,15 @@ export function seal(before: Member, outcome: Outcome, head: Head, wall: number)
   }
   presence = lingering(presence, outcome.lingersUntil);
   return { member: { userId: before.userId, sessions, presence, pending }, deltas, head: { revision, occupancy } };
+}
+
+function nextPending(
+  before: Pending | undefined,
+  { pending }: Outcome,
+  newRevision: () => number,
+): Pending | undefined {
+  if (pending === before) return before;
+  return pending && { ...pending, revision: newRevision() };
 }
 
 function lingering(presence: Presence | undefined, lingersUntil: number | undefined): Presence | undefined {

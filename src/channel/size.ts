@@ -1,5 +1,5 @@
 import { NO_STATES, type States } from "../model/user_state.js";
-import type { Member, Pending, Session } from "./member.js";
+import type { Member, PendingWrite, Session } from "./member.js";
 import type { Outcome } from "./outcome.js";
 
 /*
@@ -49,7 +49,7 @@ function size(
   userId: string,
   sessions: readonly Session[],
   states: States | undefined,
-  pending: Pending | undefined,
+  pending: PendingWrite | undefined,
 ): MemberSize {
   if (sessions.length === 0 && states === undefined && pending === undefined) return NO_SIZE;
   let streams = 0;

@@ -28,7 +28,7 @@ A state set before joining is kept for 300 s and takes effect when you join.
 Examples:
   $ rollcall set chat_room Mode=Happy Mic=False
   $ rollcall set chat_room --user tony --replace "Mood=so so"
-  $ rollcall set chat_room Score=12 --expect 7     # only if nobody changed it since`,
+  $ rollcall set chat_room Score=12 --expect 13945651200004   # only if nobody changed it since`,
     )
     .action(async (channel: string, states: Record<string, string>, flags: SetFlags) => {
       await withPresence(io, flags, async ({ presence, deadline }) => {

@@ -104,12 +104,13 @@ export interface Engine {
   read(channel: ChannelId, userId: string): MaybePromise<MemberRecord>;
 
   /**
-   * Stores the outcome if the member is still as it was read, gives its changes the channel's next revisions, appends
-   * them to the log and tells the watchers. `conflict`: somebody else wrote; read and apply again.
+   * Stores the outcome if the member is still as it was read, gives its changes the channel's next revisions and a
+   * pending state that was written a revision of its own, appends the changes to the log and tells the watchers.
+   * Revisions never repeat, see `Position` and `UserState`. `conflict`: somebody else wrote; read and apply again.
    */
   commit(commit: Commit): MaybePromise<Committed | "conflict">;
 
-  /** Position and occupancy, in O(1). A channel of which nothing is known is empty, at revision 0. */
+  /** Position and occupancy, in O(1). A channel of which nothing is known is empty, without an epoch, at revision 0. */
   summary(channel: ChannelId): MaybePromise<ChannelSummary>;
 
   /** Everybody who is present. */

@@ -32,6 +32,11 @@ export interface MemoryEngineOptions {
   readonly clock: Clock;
   /** Makes a name for a new life of a channel's history; never the same twice. */
   readonly newEpoch: () => string;
+  /**
+   * Returns a number that is greater than `above` (-1 or more) and than all numbers that earlier processes were given.
+   * Whole, below 2^52. A life of a channel begins at one; to a pending state 2^52 is added.
+   */
+  readonly newRevision: (above: number) => number;
   /** How long an empty channel's history may still be resumed, in ms (S23: 60000). */
   readonly resumeTtlMs: number;
   /** How much of a channel's history is kept. */
@@ -43,6 +48,9 @@ export interface MemoryEngineOptions {
    */
   readonly logsGiveWay?: LogsGiveWay;
 }
+
+/** Pending states have revisions from here to 2^53, so that none is ever that of a state that is seen. */
+const PENDING_REVISIONS = 2 ** 52;
 
 const NO_USAGE: AppUsage = { channels: 0, members: 0, pending: 0, streams: 0, bytes: 0, logBytes: 0 };
 
@@ -93,6 +101,9 @@ export class MemoryEngine implements Engine {
   readonly #usages: Usages;
   #present = 0;
   #lastUserVersion = 0;
+  /** The highest revision of any channel, those that are forgotten among them. */
+  #highestRevision = -1;
+  #lastPendingRevision = -1;
 
   constructor(private readonly options: MemoryEngineOptions) {
     this.#usages = new Usages(options.logsGiveWay);
@@ -127,7 +138,8 @@ export class MemoryEngine implements Engine {
     }
 
     const channel = found ?? this.#open(id);
-    const { member, deltas, head } = seal(read.member, outcome, channel.head, wall);
+    const { member, deltas, head } = seal(read.member, outcome, channel.head, wall, this.#newPendingRevision);
+    this.#highestRevision = Math.max(this.#highestRevision, head.revision);
     this.#present += head.occupancy - channel.head.occupancy;
     channel.head = head;
     this.#store(channel, entry, read.member, member);
@@ -267,13 +279,20 @@ export class MemoryEngine implements Engine {
     return this.#users.get(userKey(appOf(channel), userId));
   }
 
+  readonly #newPendingRevision = (): number => {
+    this.#lastPendingRevision = this.options.newRevision(this.#lastPendingRevision);
+    return PENDING_REVISIONS + this.#lastPendingRevision;
+  };
+
+  /** Begins a life of a channel. A channel that was forgotten may have had any of the revisions up to the highest. */
   #open(id: ChannelId): Channel {
     const key = channelKey(id);
+    this.#highestRevision = this.options.newRevision(this.#highestRevision);
     const channel: Channel = {
       id,
       key,
       epoch: this.options.newEpoch(),
-      head: { revision: 0, occupancy: 0 },
+      head: { revision: this.#highestRevision, occupancy: 0 },
       members: new Map(),
       roster: new Roster(),
       log: new DeltaLog(this.options.log),

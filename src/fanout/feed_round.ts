@@ -2,7 +2,7 @@ import { type ChannelId, type ChannelKey, channelKey } from "../model/channel_id
 import type { Position } from "../model/position.js";
 import type { ChannelFilter } from "./channel_filter.js";
 import { FeedBacklog } from "./feed_backlog.js";
-import type { ChannelNews, FeedChannel, ToldDelta } from "./feed_news.js";
+import type { ChannelNews, ToldDelta } from "./feed_news.js";
 import type { FeedSource } from "./feed_ports.js";
 import type { ChannelAt, FeedSnapshots } from "./feed_snapshots.js";
 import { concat } from "./messages.js";
@@ -216,8 +216,8 @@ function telling(key: ChannelKey, { snapshot }: ChannelAt): Telling | undefined 
 }
 
 /** Of a channel's news, what came after a snapshot. */
-export function after({ channel, told }: ChannelNews, ahead: Ahead): readonly ToldDelta[] {
-  const from = told.findIndex((one) => isAfter(channel, one, ahead));
+export function after({ told }: ChannelNews, ahead: Ahead): readonly ToldDelta[] {
+  const from = told.findIndex((one) => isAfter(one, ahead));
   return from < 0 ? [] : told.slice(from);
 }
 
@@ -228,10 +228,11 @@ function hold(telling: Telling, news: ChannelNews): void {
 }
 
 /**
- * The first join of another life came after the snapshot, if there the channel was vacant; anything else of another life
- * is late news of one before.
+ * Later lives of a channel have greater revisions. Where the source knew nothing of the channel there is no revision to
+ * compare with: what begins with the first join of a life came after the snapshot, anything else is late news of a life
+ * that was forgotten.
  */
-function isAfter({ epoch }: FeedChannel, { delta }: ToldDelta, { position, occupancy }: Ahead): boolean {
-  if (epoch === position.epoch) return delta.revision > position.revision;
-  return occupancy === 0 && delta.revision === 1;
+function isAfter({ delta }: ToldDelta, { position }: Ahead): boolean {
+  if (position.epoch !== "") return delta.revision > position.revision;
+  return delta.kind === "join" && delta.occupancy === 1;
 }

@@ -8,7 +8,10 @@ export type States = Readonly<Record<string, string>>;
 export interface UserState {
   readonly userId: string;
   readonly states: States;
-  /** The channel's revision at the last change of this state; 0 while nothing was ever set. */
+  /**
+   * Of a present user the channel's revision at the last change of this state, of a pending state a number of its own in
+   * [2^52, 2^53). 0: nothing was set since the join, or nothing is pending.
+   */
   readonly revision: number;
   /** When the state last changed, ms since 1970; `undefined` while nothing was ever set. */
   readonly updateTime: number | undefined;
@@ -48,7 +51,11 @@ export function changedKeys(
   return { changedKeys: changed.sort(), removedKeys: removed.sort() };
 }
 
-/** A state that nobody sees: what waits for a join, or nothing at all. */
-export function unseenState(userId: string, states: States): UserState {
-  return { userId, states, revision: 0, updateTime: undefined, joinTime: undefined };
+/** The state of a user who is not present: the pending one, or nothing. */
+export function unseenState(
+  userId: string,
+  pending: { readonly states: States; readonly revision: number } | undefined,
+): UserState {
+  const { states, revision } = pending ?? { states: NO_STATES, revision: 0 };
+  return { userId, states, revision, updateTime: undefined, joinTime: undefined };
 }

@@ -21,6 +21,7 @@ import { LogWriter } from "./log_writer.js";
 import { MemoryLimit, processMemory, shareOfHeap } from "./memory_limit.js";
 import { Metrics } from "./metrics.js";
 import { nodeWarning } from "./node_release.js";
+import { revisionsByTime } from "./revisions.js";
 import { type Warn, warnOfExposure } from "./security_warnings.js";
 import { deprecatedFlags, formatAddress, type ServerSettings } from "./settings.js";
 import { readTls, watchTls } from "./tls_files.js";
@@ -93,6 +94,7 @@ export async function startServer(
   const engine = new MemoryEngine({
     clock,
     newEpoch: randomEpochs(),
+    newRevision: revisionsByTime(clock),
     resumeTtlMs: settings.resumeTtl,
     log: { maxEvents: settings.resumeEvents, maxBytes: settings.resumeBytes },
     logsGiveWay: (app, logBytes) => logBytes > settings.resumeTotalBytes || logsExceed(settings, app) || memory.isShort,

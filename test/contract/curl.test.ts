@@ -68,7 +68,7 @@ describe("contract: buf curl", () => {
         const call = curl(source, method, request);
         assert.equal(await call.error, undefined, method);
         const answer = await call.answers.next();
-        answers[name] = masked(answer);
+        answers[name] = answer;
         return answer;
       };
       const feed = curl(source, "WatchChannels", { withSnapshot: true });
@@ -94,16 +94,16 @@ describe("contract: buf curl", () => {
       await ask("LeaveChannel", "LeaveChannel", { ...tony, sessionId });
       await ask("LeaveChannel of a stream", "LeaveChannel", { channel, userId: "anna" });
       assert.equal(await anna.error, undefined, "the stream ended with OK");
-      answers.SubscribePresence = masked(eventsOf([first, ...anna.answers.drain()]));
+      answers.SubscribePresence = eventsOf([first, ...anna.answers.drain()]);
       await ask("LeaveChannel of a lease", "LeaveChannel", { channel, userId: "zoe" });
       const watched = [opening];
       while (!JSON.stringify(watched.at(-1)).includes("channelVacated")) watched.push(await feed.answers.next());
-      answers.WatchChannels = masked(eventsOf(watched));
+      answers.WatchChannels = eventsOf(watched);
       assert.deepEqual(
         METHODS.filter((method) => !(method in answers)),
         [],
       );
-      assertGolden("curl_answers.json", answers);
+      assertGolden("curl_answers.json", masked(answers));
     });
 
     it(`gets the golden error of every call, over ${source}`, async () => {

@@ -18,6 +18,9 @@ const tony: UserState = {
   joinTime: TIME - 1000,
 };
 
+/** As large as a revision can be of a channel, about, and of a pending state. */
+const large = { position: { epoch: "e1", revision: 13_945_651_200_300 }, pending: 2 ** 53 - 1 };
+
 /** Bytes as rows of 16, so that a difference shows where it is. */
 function hex(bytes: Uint8Array): string[] {
   return Buffer.from(bytes)
@@ -27,7 +30,7 @@ function hex(bytes: Uint8Array): string[] {
 }
 
 describe("contract: the bytes of every kind of event", () => {
-  it("are what they were", () => {
+  it("are what they were, and those of the answer to a write", () => {
     const codec = eventCodec.forChannel({ type: ChannelType.STREAM, name: "chat_room" }, "e1");
     const base = { userId: "tony", revision: 300, time: TIME };
     const bytes = encodeUserState(tony);
@@ -75,6 +78,15 @@ describe("contract: the bytes of every kind of event", () => {
       feed_subscribed: hex(feedCodec.subscribed(0, TIME)),
       feed_subscribed_heartbeat: hex(feedCodec.subscribed(12_500, TIME)),
       feed_complete: hex(feedCodec.complete(TIME)),
+      large_revision: hex(codec.delta({ ...base, ...large.position, kind: "leave", occupancy: 1 }, undefined)),
+      pending_state: hex(
+        encodeWritten({
+          state: { ...tony, revision: large.pending, updateTime: undefined, joinTime: undefined },
+          pending: true,
+          pendingExpireTime: TIME + 300_000,
+          position: large.position,
+        }),
+      ),
       out_of_service: hex(feedCodec.lost("events were lost", TIME)),
     };
     const all = PresenceEventSchema.oneofs[0]!.fields.map(({ name }) => name);

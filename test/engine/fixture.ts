@@ -5,6 +5,7 @@ import type { LogLimits } from "../../src/engine/delta_log.js";
 import type { Committed, Engine, MaybePromise, MemberRecord } from "../../src/engine/engine.js";
 import type { ChannelId } from "../../src/model/channel_id.js";
 import { DEFAULT_LIMITS } from "../../src/model/limits.js";
+import type { Position } from "../../src/model/position.js";
 import type { States } from "../../src/model/user_state.js";
 
 /** How an engine under test is to be set up. */
@@ -37,6 +38,8 @@ export class Bench {
   /** The moment at which the rules are applied. */
   tick = 0;
   #sessions = 0;
+  /** The revision at which each life of a channel began, by its epoch. */
+  readonly #starts = new Map<string, number>();
 
   private constructor(private readonly fixture: EngineFixture) {
     this.engine = fixture.engine;
@@ -60,7 +63,23 @@ export class Bench {
     dependsOnElsewhere = false,
   ): Promise<Committed | "conflict"> {
     const outcome = apply(read.member, command, { tick: this.tick, wall: 1000 }, RULES, read.elsewhere);
-    return this.engine.commit({ channel, read, outcome, wall: 1000, dependsOnElsewhere });
+    const committed = await this.engine.commit({ channel, read, outcome, wall: 1000, dependsOnElsewhere });
+    if (committed === "conflict") return committed;
+    const { position, deltas } = committed;
+    const start = this.#starts.get(position.epoch) ?? position.revision - deltas.length;
+    this.#starts.set(position.epoch, start);
+    return committed;
+  }
+
+  /** Which change of its life led to a position, counted from 1. */
+  countOf({ epoch, revision }: Position): number {
+    return revision - this.#starts.get(epoch)!;
+  }
+
+  /** The position after that many changes of the channel's life. */
+  async positionAt(channel: ChannelId, count: number): Promise<Position> {
+    const { epoch } = (await this.engine.summary(channel)).position;
+    return { epoch, revision: this.#starts.get(epoch)! + count };
   }
 
   /** Reads, applies and commits, where nobody else writes. */

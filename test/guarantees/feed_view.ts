@@ -49,6 +49,7 @@ export class FeedView {
     let view = this.channels.get(key);
     if (view?.epoch !== epoch) {
       assert.ok(!view?.occupied, `another life of ${key} begins where the last has ended`);
+      assert.ok(!view || revision > view.revision, `another life of ${key} has greater revisions`);
       view = { epoch, users: new Map(), revision: 0n, occupied: false };
       this.channels.set(key, view);
     }

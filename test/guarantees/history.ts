@@ -2,7 +2,7 @@
 export interface Position {
   /** Names one life of the channel's history. Opaque. */
   readonly epoch: string;
-  /** Grows by exactly 1 with every change; 0 before the first. */
+  /** Grows by exactly 1 with every change; an epoch begins above those before it. */
   readonly revision: bigint;
 }
 
@@ -13,7 +13,7 @@ export type States = Readonly<Record<string, string>>;
 export interface UserRecord {
   readonly userId: string;
   readonly states: States;
-  /** The revision of the last change of this state; 0 while nothing was ever set. */
+  /** The revision of the last change of this state; 0 while nothing was set since the join. */
   readonly revision: bigint;
 }
 

@@ -3,8 +3,8 @@ import { streamsOf } from "./streams.js";
 import { collector, showItem, showPosition, type Violation } from "./violation.js";
 
 /**
- * S16 *Ordered*: revisions never go back within an epoch. Neither in one stream nor from one stream of a
- * reader to its next, where only a `resume_from` may ask for the past, and a SNAPSHOT is never of the past. An
+ * S16 *Ordered*: revisions never go back, within an epoch or from one to the next. Neither in one stream nor from one
+ * stream of a reader to its next, where only a `resume_from` may ask for the past, and a SNAPSHOT is never of the past. An
  * epoch that is over does not come back, and within a stream another epoch begins with a SNAPSHOT.
  */
 export function ordered(history: History): Violation[] {
@@ -34,5 +34,5 @@ export function ordered(history: History): Violation[] {
 }
 
 function goesBack(position: Position, floor: Position): boolean {
-  return position.epoch === floor.epoch && position.revision < floor.revision;
+  return position.epoch === floor.epoch ? position.revision < floor.revision : position.revision <= floor.revision;
 }

@@ -12,7 +12,7 @@ export interface Change {
 /** What the test knows of what really happened, to hold the readers against. All of it is optional. */
 export interface Truth {
   /**
-   * Every committed change, from revision 1 on, epoch by epoch. Default: unknown; then gap-free is judged
+   * Every committed change, epoch by epoch, each epoch from its first change on. Default: unknown; then gap-free is judged
    * by what the readers heard together, and convergent by `final` alone.
    */
   readonly changes?: readonly Change[];
@@ -37,19 +37,22 @@ export interface Member {
 /** The present users at one position. */
 export type Members = ReadonlyMap<string, Member>;
 
+/** One life of a channel. */
+interface Life {
+  /** The revision before the first change. */
+  readonly start: bigint;
+  readonly changes: Change[];
+}
+
 /** A walk along the committed changes of a channel that always knows who is present, and with what. */
 export class TruthWalk {
-  readonly #epochs = new Map<string, Change[]>();
+  readonly #epochs = new Map<string, Life>();
   #position: Position | undefined;
   #members = new Map<string, Member>();
 
-  /** Expects what `committed` checks: the revisions of each epoch are 1, 2, 3, … */
+  /** Expects what `committed` checks: the revisions of each epoch grow by 1. */
   constructor(changes: readonly Change[]) {
-    for (const change of changes) {
-      const life = this.#epochs.get(change.position.epoch);
-      if (life) life.push(change);
-      else this.#epochs.set(change.position.epoch, [change]);
-    }
+    for (const change of changes) this.#life(change.position.epoch, change.position.revision - 1n).changes.push(change);
   }
 
   /** The present users where the walk stands. */
@@ -57,19 +60,27 @@ export class TruthWalk {
     return this.#members;
   }
 
-  /** Whether the channel ever was at this position. Revision 0, an empty channel, every epoch has. */
-  knows(position: Position): boolean {
-    return position.revision <= BigInt(this.#epochs.get(position.epoch)?.length ?? 0);
+  /**
+   * Whether the channel ever was at this position. An epoch without changes has one position: the first that is asked
+   * for.
+   */
+  knows({ epoch, revision }: Position): boolean {
+    const { start, changes } = this.#life(epoch, revision);
+    return revision >= start && revision <= start + BigInt(changes.length);
   }
 
   /** The change that led to this position; undefined when there is none. */
   changeAt(position: Position): Change | undefined {
-    return this.#epochs.get(position.epoch)?.[Number(position.revision) - 1];
+    const life = this.#epochs.get(position.epoch);
+    return life?.changes[Number(position.revision - life.start) - 1];
   }
 
   /** The changes after revision `after` up to and including revision `upTo`, oldest first. */
   between(epoch: string, after: bigint, upTo: bigint): readonly Change[] {
-    return (this.#epochs.get(epoch) ?? []).slice(Number(after), Number(upTo));
+    const life = this.#epochs.get(epoch);
+    if (!life) return [];
+    const index = (revision: bigint) => Math.max(0, Number(revision - life.start));
+    return life.changes.slice(index(after), index(upTo));
   }
 
   /**
@@ -91,6 +102,12 @@ export class TruthWalk {
     }
     this.#position = position;
     return touched;
+  }
+
+  #life(epoch: string, start: bigint): Life {
+    const life = this.#epochs.get(epoch) ?? { start, changes: [] };
+    this.#epochs.set(epoch, life);
+    return life;
   }
 
   #apply(change: Change): void {

@@ -14,14 +14,30 @@ const MASKS: Readonly<Record<string, string>> = {
   retryDelay: "<delay>",
 };
 
-/** A JSON value with its times, session ids, epochs, tokens and delays masked. */
+/**
+ * A JSON value with its times, session ids, epochs, tokens and delays masked. Revisions are those of one channel; they
+ * are counted from the lowest one.
+ */
 export function masked(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(masked);
+  const begin = revisionsOf(value).reduce((lowest, revision) => (revision < lowest ? revision : lowest), PENDING);
+  return mask(value, begin);
+}
+
+const PENDING = 2n ** 52n;
+
+function revisionsOf(value: unknown): bigint[] {
+  if (typeof value !== "object" || value === null) return [];
+  return Object.entries(value).flatMap(([key, member]) => (key === "revision" ? BigInt(member) : revisionsOf(member)));
+}
+
+function mask(value: unknown, begin: bigint): unknown {
+  if (Array.isArray(value)) return value.map((one) => mask(one, begin));
   if (typeof value !== "object" || value === null) return value;
-  const entries = Object.entries(value).map(([key, member]) => [
-    key,
-    typeof member === "string" && MASKS[key] ? MASKS[key] : masked(member),
-  ]);
+  const entries = Object.entries(value).map(([key, member]) => {
+    if (key === "revision")
+      return [key, BigInt(member) < PENDING ? `<begin + ${BigInt(member) - begin}>` : "<pending>"];
+    return [key, typeof member === "string" && MASKS[key] ? MASKS[key] : mask(member, begin)];
+  });
   return Object.fromEntries(entries);
 }
 

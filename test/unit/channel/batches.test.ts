@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { Command, Join, SetStates } from "../../../src/channel/command.js";
 import type { StateDelta } from "../../../src/model/delta.js";
 import { PresenceError } from "../../../src/model/errors.js";
-import { heard, lease, MemberDriver, RULES, type Step, set, stream } from "./driver.js";
+import { heard, lease, MemberDriver, PENDING, RULES, type Step, set, stream } from "./driver.js";
 
 function batch(...entries: readonly Command[]): Command {
   return { kind: "batch", entries: entries as readonly (SetStates | Join)[] };
@@ -63,12 +63,13 @@ describe("channel: batches", () => {
     assert.deepEqual(ann.states, { a: "2" });
   });
 
-  it("are one write of a state that waits for its join", () => {
+  it("are one write of a state that waits for its join, with one revision", () => {
     const step = ann.do(
       batch(set({ a: "1" }, { expectedRevision: 0 }), set({ b: "2" }), set({ c: "3" }, { expectedRevision: 0 })),
     );
     assert.deepEqual([entriesOf(step), step.deltas.length], [["done", "done", "overtaken 0"], 0]);
-    assert.deepEqual(ann.member.pending, { states: { a: "1", b: "2" }, deadline: 300_000 });
+    const states = { a: "1", b: "2" };
+    assert.deepEqual(ann.member.pending, { states, deadline: 300_000, revision: PENDING + 1 });
     ann.elsewhere = { channels: 0, attachedChannels: 0, pendingPairs: 2 };
     assert.deepEqual(entriesOf(ann.do(batch(set({ c: "3" }), set({ a: "4" })))), ["CACHED_TOO_MANY_STATES", "done"]);
     assert.deepEqual(ann.member.pending?.states, { a: "4", b: "2" });

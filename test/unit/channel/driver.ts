@@ -16,6 +16,9 @@ export const NOWHERE: Elsewhere = { channels: 0, attachedChannels: 0, pendingPai
 /** Wall time at tick 0 of these tests. */
 export const WALL_AT_ZERO = 1_700_000_000_000;
 
+/** Pending states of these tests have the revisions after it. */
+export const PENDING = 2 ** 52;
+
 /** What a command did. */
 export interface Step {
   readonly outcome: Outcome;
@@ -26,6 +29,7 @@ export interface Step {
 export class MemberDriver {
   member: Member;
   head: Head = { revision: 0, occupancy: 0 };
+  #pendingRevision = PENDING;
   tick = 0;
   rules: Rules = RULES;
   elsewhere: Elsewhere = NOWHERE;
@@ -38,7 +42,7 @@ export class MemberDriver {
   do(command: Command): Step {
     const now = { tick: this.tick, wall: WALL_AT_ZERO + this.tick };
     const outcome = apply(this.member, command, now, this.rules, this.elsewhere);
-    const { member, deltas, head } = seal(this.member, outcome, this.head, now.wall);
+    const { member, deltas, head } = seal(this.member, outcome, this.head, now.wall, () => ++this.#pendingRevision);
     this.member = member;
     this.head = head;
     return { outcome, deltas };

@@ -25,7 +25,8 @@ interface User {
   seen: Record<string, string> | undefined;
   /** The revision of the last change of `seen`. */
   changedAt: number;
-  waiting: { states: Record<string, string>; until: number } | undefined;
+  /** `revision` is `undefined` until the command or batch that wrote it is over. */
+  waiting: { states: Record<string, string>; until: number; revision: number | undefined } | undefined;
   /** It has left, and the others hear of it then; `Infinity`: it has not. */
   goesAt: number;
 }
@@ -38,9 +39,16 @@ export type Verdict =
   | { readonly heard: readonly Heard[]; readonly entries: readonly string[] }
   | { readonly refused: string };
 
+/** The revision at which the channel begins, as large as a server's. */
+export const FIRST_REVISION = 13_900_000_000_000;
+
+/** The revision before that of the first pending state. */
+export const FIRST_PENDING_REVISION = 2 ** 52 + 13_900_000_000_000;
+
 /** The rules of one channel again (S1 to S4, S7 to S14, S17, and the debounce of leaves), written to be short and obvious, to hold `apply` against. */
 export class ChannelModel {
-  revision = 0;
+  revision = FIRST_REVISION;
+  #pendingRevision = FIRST_PENDING_REVISION;
   /** What the user of the command at hand has in other channels. */
   #elsewhere: Elsewhere = { channels: 0, attachedChannels: 0, pendingPairs: 0 };
   readonly #users = new Map<string, User>();
@@ -105,6 +113,7 @@ export class ChannelModel {
       if (typeof event === "object") user.changedAt = this.revision;
       if (event === "join") user.changedAt = 0;
     }
+    if (user.waiting) user.waiting.revision ??= ++this.#pendingRevision;
     this.#users.set(userId, user);
   }
 
@@ -144,7 +153,7 @@ export class ChannelModel {
         named.until = now + named.patience;
         return;
       case "set": {
-        const revision = user.seen ? user.changedAt : 0;
+        const revision = user.seen ? user.changedAt : (user.waiting?.revision ?? 0);
         if (command.expectedRevision !== undefined && command.expectedRevision !== revision) {
           throw "STATE_REVISION_MISMATCH";
         }
@@ -234,6 +243,6 @@ export class ChannelModel {
     }
     const waited = Object.keys(user.waiting?.states ?? {}).length;
     if (pairs > limits.maxPendingPairs && pairs > waited) throw "CACHED_TOO_MANY_STATES";
-    user.waiting = pairs === 0 ? undefined : { states, until: now + pendingTtlMs };
+    user.waiting = pairs === 0 ? undefined : { states, until: now + pendingTtlMs, revision: undefined };
   }
 }

@@ -15,11 +15,14 @@ export type Action =
   | { readonly kind: "detach"; readonly session: SessionChoice; readonly stale: boolean; readonly agoMs: number }
   | { readonly kind: "leave"; readonly session: SessionChoice; readonly attachment: "any" | "current" | "stale" }
   | { readonly kind: "renew"; readonly session: SessionChoice; readonly ttlMs: number | undefined }
-  | { readonly kind: "set"; readonly replace: boolean; readonly expected: "any" | "current" | "wrong" }
+  | { readonly kind: "set"; readonly replace: boolean; readonly expected: Expected }
   | { readonly kind: "remove"; readonly keys: readonly string[] }
   | { readonly kind: "batch"; readonly entries: readonly { readonly action: EntryAction; readonly states: States }[] }
   | { readonly kind: "elsewhere"; readonly elsewhere: Elsewhere }
   | { readonly kind: "pass"; readonly ms: number; readonly timersFire: boolean };
+
+/** What a set expects: nothing, the revision of the state as it is, 0, that of an earlier state, or one of no state. */
+export type Expected = "any" | "current" | "zero" | "past" | "wrong";
 
 /** An entry of a batch. */
 export type EntryAction = Extract<Action, { kind: "stream" | "lease" | "set" }>;
@@ -55,7 +58,7 @@ const lease: fc.Arbitrary<EntryAction> = fc.record({ kind: fc.constant("lease" a
 const set: fc.Arbitrary<EntryAction> = fc.record({
   kind: fc.constant("set" as const),
   replace: fc.boolean(),
-  expected: fc.constantFrom("any" as const, "any" as const, "current" as const, "wrong" as const),
+  expected: fc.constantFrom<Expected>("any", "any", "any", "current", "current", "zero", "past", "wrong"),
 });
 const entry = fc.record({
   action: fc.oneof({ weight: 1, arbitrary: join }, { weight: 1, arbitrary: lease }, { weight: 3, arbitrary: set }),

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { apply, type Rules } from "../../../src/channel/apply.js";
 import type { Command, Join, SetStates } from "../../../src/channel/command.js";
-import { type Member, nextDeadline, stranger } from "../../../src/channel/member.js";
+import { type Member, nextDeadline, stateOf, stranger } from "../../../src/channel/member.js";
 import type { EntryOutcome, Outcome } from "../../../src/channel/outcome.js";
 import { type Head, seal } from "../../../src/channel/seal.js";
 import type { Delta } from "../../../src/model/delta.js";
@@ -9,7 +9,7 @@ import { PresenceError } from "../../../src/model/errors.js";
 import type { States } from "../../../src/model/user_state.js";
 import { property } from "../../support/property.js";
 import { heard, NOWHERE, RULES } from "./driver.js";
-import { ChannelModel, type Verdict } from "./model.js";
+import { ChannelModel, FIRST_PENDING_REVISION, FIRST_REVISION, type Verdict } from "./model.js";
 import { type Action, type Happening, happenings, type SessionChoice } from "./random_actions.js";
 
 const TIGHT: Rules = {
@@ -31,7 +31,10 @@ class Channel {
   readonly members = new Map<string, Member>();
   readonly model: ChannelModel;
   readonly log: Delta[] = [];
-  head: Head = { revision: 0, occupancy: 0 };
+  head: Head = { revision: FIRST_REVISION, occupancy: 0 };
+  /** Revisions that each user's state had, and the states. */
+  readonly #had = new Map<string, Map<number, States>>();
+  #pendingRevision = FIRST_PENDING_REVISION;
   tick = 0;
   /** What all users have in other channels. */
   elsewhere = NOWHERE;
@@ -62,7 +65,7 @@ class Channel {
     let refused: string | undefined;
     try {
       const outcome = apply(before, frozen(command), now, this.rules, this.elsewhere);
-      const { member, deltas, head } = seal(before, outcome, this.head, now.wall);
+      const { member, deltas, head } = seal(before, outcome, this.head, now.wall, () => ++this.#pendingRevision);
       if (outcome.unchanged) assert.deepEqual(member, before, "unchanged, it said");
       assert.deepEqual({ heard: heard(deltas), entries: outcome.entries.map(verdictOf) }, verdict);
       checkEnded(before, member, outcome, command);
@@ -103,6 +106,7 @@ class Channel {
     const expected = this.model.user(userId);
     assert.deepEqual(member.presence?.state.states, expected.seen);
     assert.deepEqual(member.pending?.states, expected.waiting?.states);
+    assert.equal(member.pending?.revision, expected.waiting?.revision);
     assert.deepEqual(
       member.sessions.map((session) => ({
         id: session.id,
@@ -113,6 +117,11 @@ class Channel {
     );
     if (expected.seen) assert.equal(member.presence?.state.revision, expected.changedAt);
     assert.deepEqual(this.head, { revision: this.model.revision, occupancy: this.model.present.length });
+    const { revision, states } = stateOf(member);
+    if (revision === 0) return;
+    const had = this.#had.get(userId) ?? new Map<number, States>();
+    assert.equal(had.get(revision) ?? states, states, "a revision names one state");
+    this.#had.set(userId, had.set(revision, states));
   }
 
   #commandOf(
@@ -156,8 +165,9 @@ class Channel {
       case "renew":
         return { kind: "renew", sessionId: named(action.session) ?? "unknown", ttlMs: action.ttlMs };
       case "set": {
-        const current = this.#member(userId).presence?.state.revision ?? 0;
-        const expectedRevision = { any: undefined, current, wrong: current + 1 }[action.expected];
+        const current = stateOf(this.#member(userId)).revision;
+        const past = [...(this.#had.get(userId)?.keys() ?? [])].at(-2);
+        const expectedRevision = { any: undefined, current, zero: 0, past, wrong: current + 1 }[action.expected];
         return { kind: "set", states: initialStates, replace: action.replace, expectedRevision };
       }
       case "batch": {
@@ -196,7 +206,7 @@ function checkLog(log: readonly Delta[]): void {
   const present = new Set<string>();
   const states = new Map<string, States>();
   for (const [index, delta] of log.entries()) {
-    assert.equal(delta.revision, index + 1, "revisions grow by exactly 1");
+    assert.equal(delta.revision, FIRST_REVISION + index + 1, "revisions grow by exactly 1");
     assert.equal(present.has(delta.userId), delta.kind !== "join", `${delta.kind} out of turn at ${delta.revision}`);
     if (delta.kind === "join") present.add(delta.userId);
     if (delta.kind === "leave" || delta.kind === "timeout") present.delete(delta.userId);

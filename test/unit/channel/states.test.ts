@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { StateDelta } from "../../../src/model/delta.js";
-import { heard, leave, MemberDriver, RULES, remove, type Step, set, stream, WALL_AT_ZERO } from "./driver.js";
+import { heard, leave, MemberDriver, PENDING, RULES, remove, type Step, set, stream, WALL_AT_ZERO } from "./driver.js";
 
 const refused = (reason: string, metadata?: Record<string, string>) => ({
   name: "PresenceError",
@@ -155,13 +155,41 @@ describe("channel: states", () => {
     assert.throws(() => ann.do(set({ a: "2" }, { expectedRevision: 0 })), refused("STATE_REVISION_MISMATCH"));
   });
 
-  it("S14 brings what waits where the user is not present", () => {
-    ann.do(set({ a: "1" }, { expectedRevision: 0 }));
-    const currentState = { userId: "ann", states: { a: "1" }, revision: 0, updateTime: undefined, joinTime: undefined };
-    assert.throws(() => ann.do(set({ a: "2" }, { expectedRevision: 3 })), {
-      ...refused("STATE_REVISION_MISMATCH", { expected: "3", actual: "0" }),
-      currentState,
+  it("S14 compares with the pending state where the user is not present, and brings it", () => {
+    const set0 = () => ann.do(set({ a: "1" }, { expectedRevision: 0 }));
+    set0();
+    const revision = PENDING + 1;
+    assert.throws(set0, {
+      ...refused("STATE_REVISION_MISMATCH", { expected: "0", actual: `${revision}` }),
+      currentState: { userId: "ann", states: { a: "1" }, revision, updateTime: undefined, joinTime: undefined },
     });
+    ann.do(set({ a: "2" }, { expectedRevision: revision }));
+    assert.throws(() => ann.do(set({ a: "3" }, { expectedRevision: revision })), refused("STATE_REVISION_MISMATCH"));
+    ann.do(remove("b"));
+    assert.equal(ann.member.pending?.revision, PENDING + 3);
+    ann.do(remove());
+    set0();
+  });
+
+  it("S14 ends the revision of a pending state with the join, and with its deadline", () => {
+    ann.do(set({ a: "1" }));
+    ann.tick += RULES.pendingTtlMs;
+    const set1 = () => ann.do(set({ a: "2" }, { expectedRevision: PENDING + 1 }));
+    assert.throws(set1, refused("STATE_REVISION_MISMATCH", { expected: `${PENDING + 1}`, actual: "0" }));
+    ann.do(set({ a: "1" }, { expectedRevision: 0 }));
+    ann.do(stream("one"));
+    assert.equal(ann.member.presence?.state.revision, 2);
+    const set2 = () => ann.do(set({ a: "2" }, { expectedRevision: PENDING + 2 }));
+    assert.throws(set2, refused("STATE_REVISION_MISMATCH", { expected: `${PENDING + 2}`, actual: "2" }));
+  });
+
+  it("S14 gives what a quiet session adds to a pending state a revision, and a return without news none", () => {
+    ann.do(stream("one", { quiet: true, initialStates: { a: "1" } }));
+    assert.equal(ann.member.pending?.revision, PENDING + 1);
+    ann.do(stream("two", { quiet: true, initialStates: { a: "1" } }));
+    assert.equal(ann.member.pending?.revision, PENDING + 1);
+    ann.do(stream("three", { quiet: true, initialStates: { b: "1" } }));
+    assert.equal(ann.member.pending?.revision, PENDING + 2);
   });
 
   it("S14 does not compare with the state of a presence that has run out", () => {

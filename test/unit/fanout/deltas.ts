@@ -4,9 +4,11 @@ import type { States } from "../../../src/model/user_state.js";
 
 /** A channel that only makes deltas: right ones, as an engine would. */
 export class DeltaMaker {
-  revision = 0;
   readonly present = new Map<string, States>();
   readonly log: Delta[] = [];
+
+  /** @param revision where the channel's life begins */
+  constructor(public revision = 0) {}
 
   /** The next change of a user; `undefined` where it cannot happen to that user now. */
   make(kind: Delta["kind"], userId: string, states: States = {}): Delta | undefined {

@@ -3,6 +3,7 @@ import { setImmediate as turn } from "node:timers/promises";
 import fc from "fast-check";
 import type { ChannelId } from "../../../src/model/channel_id.js";
 import { property } from "../../support/property.js";
+import { largeRevisions } from "../../support/revisions.js";
 import { DistantEngine } from "../service/distant_engine.js";
 import { FeedStage, room } from "./feed_stage.js";
 
@@ -132,7 +133,9 @@ describe("fanout: what watchers are told, as a property", () => {
     "S16 S16a a watcher's view is the truth in the end, however it reads; occupied and vacated enclose the rest",
     [backlogs, messages, actions],
     (maxBacklogBytes, maxMessageBytes, things) => {
-      const course = new Course(new FeedStage({ maxBacklogBytes, maxMessageBytes, laggingTimeoutMs: 1e9 }));
+      const course = new Course(
+        new FeedStage({ maxBacklogBytes, maxMessageBytes, laggingTimeoutMs: 1e9 }, undefined, largeRevisions),
+      );
       for (const action of things) course.act(action);
       for (let round = 0; round < 30; round++) {
         for (const { sink } of course.watchers) sink.drain();
@@ -150,7 +153,7 @@ describe("fanout: what watchers are told, as a property", () => {
       let next = 0;
       const distant = (engine: ConstructorParameters<typeof DistantEngine>[0]) =>
         new DistantEngine(engine, () => delays[next++ % delays.length]!);
-      const stage = new FeedStage({ maxBacklogBytes, maxMessageBytes, laggingTimeoutMs: 1e9 }, distant);
+      const stage = new FeedStage({ maxBacklogBytes, maxMessageBytes, laggingTimeoutMs: 1e9 }, distant, largeRevisions);
       const course = new Course(stage);
       for (const action of things) {
         // Late news of a life that was forgotten a minute ago are not what this engine is late by.

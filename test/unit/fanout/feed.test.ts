@@ -24,10 +24,10 @@ describe("fanout: feeds", () => {
       "join ann 2 @a",
       "state ann 3 mood=fine @a",
       "timeout early 4 @a",
-      "channeloccupied  1 @b",
-      "join bob 1 @b",
-      "leave bob 2 @b",
-      "channelvacated  2 @b",
+      "channeloccupied  5 @b",
+      "join bob 5 @b",
+      "leave bob 6 @b",
+      "channelvacated  6 @b",
     ]);
   });
 
@@ -113,7 +113,7 @@ describe("fanout: feeds", () => {
     const third = stage.watch();
     stage.join(A, "ann");
     stage.flush();
-    assert.deepEqual(third.sink.toldOfChannels(), ["SUBSCRIBED", "channeloccupied  1 @a", "join ann 1 @a"]);
+    assert.deepEqual(third.sink.toldOfChannels(), ["SUBSCRIBED", "channeloccupied  3 @a", "join ann 3 @a"]);
     assert.deepEqual(stage.feed.stats().watchers, { live: 1, lagging: 0, resyncing: 0 });
   });
 
@@ -235,12 +235,12 @@ describe("fanout: feeds", () => {
         sink.drain();
         stage.flush();
         const lost = ["OUT_OF_SERVICE"];
-        const again = ["SNAPSHOT 22 ann n=0 @a", "SNAPSHOT 3 cid @b", "SNAPSHOT"];
+        const again = ["SNAPSHOT 22 ann n=0 @a", "SNAPSHOT 5 cid @b", "SNAPSHOT"];
         assert.deepEqual(sink.toldOfChannels(), withSnapshot ? [...lost, ...again] : lost);
         assert.equal(reader.state, "live");
         stage.leave(B, "cid");
         stage.flush();
-        assert.deepEqual(sink.toldOfChannels(), ["leave cid 4 @b", "channelvacated  4 @b"]);
+        assert.deepEqual(sink.toldOfChannels(), ["leave cid 6 @b", "channelvacated  6 @b"]);
       });
     }
 

@@ -12,10 +12,12 @@ import type { ChannelId } from "../../../src/model/channel_id.js";
 import type { PresenceError } from "../../../src/model/errors.js";
 import { DEFAULT_LIMITS } from "../../../src/model/limits.js";
 import type { States } from "../../../src/model/user_state.js";
+import type { Clock } from "../../../src/time/clock.js";
 import { eventCodec } from "../../../src/wire/event_codec.js";
 import { feedCodec } from "../../../src/wire/feed_codec.js";
 import { FeedView } from "../../guarantees/feed_view.js";
 import { ManualClock } from "../../support/manual_clock.js";
+import { smallRevisions } from "../../support/revisions.js";
 import { FakeSink } from "./fake_sink.js";
 
 const RULES = {
@@ -47,13 +49,21 @@ export class FeedStage {
   broken: { readonly error: unknown } | undefined;
   readonly #flushes: (() => void)[] = [];
 
-  /** @param wrap what stands between the feed and the engine */
-  constructor(options: Partial<FeedSettings> = {}, wrap: (engine: Engine) => FeedSource = (engine) => engine) {
+  /**
+   * @param wrap what stands between the feed and the engine
+   * @param revisionsOf default: small ones
+   */
+  constructor(
+    options: Partial<FeedSettings> = {},
+    wrap: (engine: Engine) => FeedSource = (engine) => engine,
+    revisionsOf?: (clock: Clock) => (above: number) => number,
+  ) {
     const { clock } = this;
     let epochs = 0;
     this.engine = new MemoryEngine({
       clock,
       newEpoch: () => `epoch ${++epochs}`,
+      newRevision: revisionsOf?.(clock) ?? smallRevisions,
       resumeTtlMs: 60_000,
       log: { maxEvents: 1000, maxBytes: 262_144 },
     });

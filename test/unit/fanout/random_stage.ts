@@ -7,6 +7,7 @@ import { checkGuarantees } from "../../guarantees/check.js";
 import { createHistory, type History, type Position } from "../../guarantees/history.js";
 import { recordBegin, recordEnd, recordEvents } from "../../guarantees/record.js";
 import type { Change } from "../../guarantees/truth.js";
+import { largeRevisions } from "../../support/revisions.js";
 import { FakeSink } from "./fake_sink.js";
 import { type Done, ROOM, Stage } from "./stage.js";
 
@@ -86,7 +87,7 @@ export class RandomStage {
     private readonly pace?: Pace,
   ) {
     const paceOf = () => pace ?? { announceMax: 1000, intervalMs: 1000 };
-    this.#stage = new Stage({ ...options, laggingTimeoutMs: 1e9, paceOf }, log);
+    this.#stage = new Stage({ ...options, laggingTimeoutMs: 1e9, paceOf }, log, largeRevisions);
   }
 
   /** Lets it happen, where it makes sense, and compares the gauges. */

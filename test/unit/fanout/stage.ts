@@ -10,8 +10,10 @@ import type { Delta } from "../../../src/model/delta.js";
 import { DEFAULT_LIMITS } from "../../../src/model/limits.js";
 import type { Position } from "../../../src/model/position.js";
 import type { States } from "../../../src/model/user_state.js";
+import type { Clock } from "../../../src/time/clock.js";
 import { eventCodec } from "../../../src/wire/event_codec.js";
 import { ManualClock } from "../../support/manual_clock.js";
+import { smallRevisions } from "../../support/revisions.js";
 import { FakeSink } from "./fake_sink.js";
 
 export const ROOM: ChannelId = { type: 1, name: "room" };
@@ -41,10 +43,20 @@ export class Stage {
   readonly #flushes: (() => void)[] = [];
   readonly #users = new Set<string>();
 
-  constructor(options: Partial<HubOptions> = {}, log = { maxEvents: 1000, maxBytes: 262_144 }) {
+  constructor(
+    options: Partial<HubOptions> = {},
+    log = { maxEvents: 1000, maxBytes: 262_144 },
+    revisionsOf?: (clock: Clock) => (above: number) => number,
+  ) {
     const { clock } = this;
     let epochs = 0;
-    this.engine = new MemoryEngine({ clock, newEpoch: () => `epoch ${++epochs}`, resumeTtlMs: 60_000, log });
+    this.engine = new MemoryEngine({
+      clock,
+      newEpoch: () => `epoch ${++epochs}`,
+      newRevision: revisionsOf?.(clock) ?? smallRevisions,
+      resumeTtlMs: 60_000,
+      log,
+    });
     this.hub = new Hub({
       clock,
       codec: eventCodec,

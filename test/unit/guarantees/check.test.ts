@@ -52,7 +52,7 @@ describe("guarantees: checkGuarantees", () => {
     const seen = new Set([
       ...names([second, first, join, on, happy, leave, leave, on, presence("join", "rosa", 9)]),
       ...names([{ kind: "begin", resumeFrom: { epoch: "e1", revision: 2n } }, subscribed(2), happy]),
-      ...names([], { changes: [change(2, "join", "rosa")] }),
+      ...names([], { changes: [change(0, "join", "rosa")] }),
     ]);
     assert.deepEqual([...seen].sort(), [
       "brokeAlternating",

@@ -28,8 +28,8 @@ describe("guarantees: ordered (S16)", () => {
     assert.deepEqual(ordered(historyOf(items)), []);
   });
 
-  it("accepts a new epoch that begins with a SNAPSHOT, at any revision", () => {
-    const items = [subscribed(7), snapshot(7, ["rosa"]), outOfService(7), inEpoch("e2", snapshot(2, ["rosa"]))];
+  it("accepts a new epoch that begins with a SNAPSHOT, above the one before", () => {
+    const items = [subscribed(7), snapshot(7, ["rosa"]), outOfService(7), inEpoch("e2", snapshot(20, ["rosa"]))];
     assert.deepEqual(ordered(historyOf(items)), []);
   });
 
@@ -42,6 +42,18 @@ describe("guarantees: ordered (S16)", () => {
       state("mina", 5, { mode: "happy" }),
     ];
     assert.deepEqual(ordered(historyOf(items)), []);
+  });
+
+  it("names a new epoch that does not begin above the one before", () => {
+    for (const revision of [2, 7]) {
+      const items = [
+        subscribed(7),
+        snapshot(7, ["rosa"]),
+        outOfService(7),
+        inEpoch("e2", snapshot(revision, ["rosa"])),
+      ];
+      assert.deepEqual(places(ordered(historyOf(items))), [4]);
+    }
   });
 
   it("names an event that goes back", () => {
@@ -83,7 +95,7 @@ describe("guarantees: ordered (S16)", () => {
   });
 
   it("names an epoch that comes back", () => {
-    const items = [subscribed(1), snapshot(1, ["rosa"]), inEpoch("e2", snapshot(1, ["rosa"])), snapshot(8, ["rosa"])];
+    const items = [subscribed(1), snapshot(1, ["rosa"]), inEpoch("e2", snapshot(2, ["rosa"])), snapshot(8, ["rosa"])];
     assert.deepEqual(places(ordered(historyOf(items))), [4]);
   });
 });

@@ -10,7 +10,7 @@ import {
   type UserRecord,
 } from "../../guarantees/history.js";
 import type { Change, Truth } from "../../guarantees/truth.js";
-import { at } from "./samples.js";
+import { at as positionAt } from "./samples.js";
 
 /** What somebody tries to do next; what comes of it depends on whether the user is there. */
 interface Attempt {
@@ -40,6 +40,9 @@ export interface Scene {
 }
 
 type Users = ReadonlyMap<string, UserRecord>;
+
+/** The revision at which the channel begins, as large as a server's. Below, revisions count from it. */
+const FIRST_REVISION = 13_900_000_000_000;
 
 const READER = "rosa";
 const USERS = [READER, "mina", "tony", "eve", "kim"];
@@ -126,7 +129,7 @@ export function perfectReader(scene: Scene): History {
     history.items.push({ kind: "end" });
     if (broken.resumes) {
       history.items.push({ kind: "begin", resumeFrom: held, expect: "events" });
-      history.items.push(subscribedItem(scene, Number(held.revision)));
+      history.items.push(subscribedItem(scene, Number(held.revision) - FIRST_REVISION));
     } else {
       revision = Math.min(revision + broken.away, truth.changes.length);
       held = open(history, scene, revision);
@@ -208,6 +211,10 @@ function* netChanges(scene: Scene, from: number, to: number): Generator<Net> {
 function open(history: History, scene: Scene, revision: number): Position {
   history.items.push({ kind: "begin" }, subscribedItem(scene, revision), ...snapshotItems(scene, revision));
   return at(revision);
+}
+
+function at(revision: number): Position {
+  return positionAt(FIRST_REVISION + revision);
 }
 
 function heard(revision: number) {

@@ -29,7 +29,7 @@ describe("guarantees: TruthWalk", () => {
   });
 
   it("keeps epochs apart", () => {
-    const second = { ...change(1, "join", "tony"), position: { epoch: "e2", revision: 1n } };
+    const second = { ...change(1, "join", "tony"), position: { epoch: "e2", revision: 90n } };
     const there = new TruthWalk([...STORY.changes, second]);
     there.moveTo(at(6));
     there.moveTo(second.position);
@@ -41,9 +41,20 @@ describe("guarantees: TruthWalk", () => {
 
   it("knows where the channel was", () => {
     assert.ok(walk().knows(at(6)));
-    assert.ok(walk().knows({ epoch: "e2", revision: 0n }));
+    assert.ok(walk().knows(at(0)));
     assert.ok(!walk().knows(at(7)));
-    assert.ok(!walk().knows({ epoch: "e2", revision: 1n }));
+    const later = new TruthWalk([change(50, "join", "rosa"), change(51, "leave", "rosa")]);
+    assert.deepEqual(
+      [48, 49, 51, 52].map((revision) => later.knows(at(revision))),
+      [false, true, true, false],
+    );
+  });
+
+  it("knows an epoch without changes at one position", () => {
+    const there = walk();
+    assert.ok(there.knows({ epoch: "e2", revision: 70n }));
+    assert.ok(there.knows({ epoch: "e2", revision: 70n }));
+    assert.ok(!there.knows({ epoch: "e2", revision: 71n }));
   });
 
   it("gives the changes between two revisions, without the first and with the last", () => {

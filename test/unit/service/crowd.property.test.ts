@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import type { Engine } from "../../../src/engine/engine.js";
 import { property } from "../../support/property.js";
+import { largeRevisions } from "../../support/revisions.js";
 import { Crowd, rounds } from "./crowd.js";
 import { DistantEngine } from "./distant_engine.js";
 import { World } from "./world.js";
@@ -15,7 +16,7 @@ describe("service: many at the same time, as a property", () => {
     "S1 to S8, S15 to S17: no stream without a session, no session without an end, and no promise broken",
     [rules, rounds],
     async (rules, rounds) => {
-      const crowd = new Crowd(new World({ rules }));
+      const crowd = new Crowd(new World({ rules, revisionsOf: largeRevisions }));
       await crowd.together([]);
       for (const { acts, ms } of rounds) await crowd.together(acts, ms);
       await crowd.goHome();
@@ -30,7 +31,7 @@ describe("service: many at the same time, as a property", () => {
       let call = 0;
       const next = (): number => delays[call++ % delays.length]!;
       const wrap = (engine: Engine): Engine => new DistantEngine(engine, next);
-      const crowd = new Crowd(new World({ rules, wrap, patience: 30 }));
+      const crowd = new Crowd(new World({ rules, wrap, patience: 30, revisionsOf: largeRevisions }));
       await crowd.together([]);
       for (const { acts, ms } of rounds) await crowd.together(acts, ms);
       await crowd.goHome();

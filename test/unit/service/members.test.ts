@@ -9,6 +9,7 @@ import { Admission } from "../../../src/service/admission.js";
 import { Members, type Result } from "../../../src/service/members.js";
 import { type Deferred, deferred } from "../../support/deferred.js";
 import { ManualClock } from "../../support/manual_clock.js";
+import { smallRevisions } from "../../support/revisions.js";
 import { detach, lease, leave, remove, set, stream } from "../channel/driver.js";
 import { NO_QUOTAS } from "./world.js";
 
@@ -27,7 +28,7 @@ describe("service: carrying commands out", () => {
   beforeEach(() => {
     clock = new ManualClock();
     const log = { maxEvents: 100, maxBytes: 1e6 };
-    engine = new MemoryEngine({ clock, newEpoch: () => "epoch", resumeTtlMs: 1000, log });
+    engine = new MemoryEngine({ clock, newEpoch: () => "epoch", newRevision: smallRevisions, resumeTtlMs: 1000, log });
     [commits, ended, errors, fates] = [[], [], [], []];
     const memory = engine;
     const watched = Object.create(memory, {

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
-import { refusal, room, World } from "./world.js";
+import { stateOf } from "../../../src/channel/member.js";
+import { largeRevisions } from "../../support/revisions.js";
+import { type Client, ROOM, refusal, room, World } from "./world.js";
 
 describe("service: states", () => {
   let world: World;
@@ -174,9 +176,88 @@ describe("service: states", () => {
     assert.deepEqual(both.map(({ status }) => status).sort(), ["fulfilled", "rejected"]);
   });
 
-  it("S14 takes a pending state for one of revision 0", async () => {
-    await world.set("ann", { turn: "1" }, { expectedRevision: 0n });
-    const error = await refusal("STATE_REVISION_MISMATCH", () => world.set("ann", {}, { expectedRevision: 1n }));
-    assert.deepEqual(error.currentState?.states, { turn: "1" });
+  it("S14 lets one of two win that expect the same, on a pending state too", async () => {
+    const race = async (expectedRevision: number) => {
+      const both = await Promise.allSettled(
+        ["1", "2"].map((turn) => world.set("ann", { turn }, { expectedRevision: BigInt(expectedRevision) })),
+      );
+      const [winner, ...others] = both.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
+      assert.deepEqual(others, []);
+      return winner!;
+    };
+    const first = await race(0);
+    assert.ok(first.pending && first.state.revision >= 2 ** 52);
+    const second = await race(first.state.revision);
+    assert.notEqual(second.state.revision, first.state.revision);
+    const error = await refusal("STATE_REVISION_MISMATCH", () => world.set("ann", {}, { expectedRevision: 0n }));
+    assert.deepEqual(error.currentState, second.state);
+    assert.equal((await world.remove("ann", [])).state.revision, 0);
+    await race(0);
+  });
+
+  /** What a state goes through after it was read, so that its revision may not match any more. */
+  const ENDS: Record<string, (world: World, ann: Client) => Promise<unknown>> = {
+    "the user left and joined again": async (world) => {
+      await world.leave("ann");
+      await world.subscribe("ann", { initialStates: { turn: "9" } });
+    },
+    "the user timed out and joined again": async (world, ann) => {
+      await ann.gone("lost");
+      await world.pass(30_000);
+      await world.subscribe("ann", { initialStates: { turn: "9" } });
+    },
+    "the channel was forgotten, and the user joined again": async (world) => {
+      await world.leave("ann");
+      await world.pass(60_000);
+      assert.equal(world.memory.stats().channels, 0);
+      await world.subscribe("ann", { initialStates: { turn: "9" } });
+    },
+    "the channel was forgotten, and a state is pending": async (world) => {
+      await world.leave("ann");
+      await world.pass(60_000);
+      await world.set("ann", { turn: "9" });
+    },
+    "the channel was forgotten, and the wall clock went back": async (world) => {
+      await world.leave("ann");
+      await world.pass(60_000);
+      world.clock.jumpWall(-3600_000);
+      await world.subscribe("ann", { initialStates: { turn: "9" } });
+    },
+  };
+
+  for (const [what, end] of Object.entries(ENDS)) {
+    it(`S14 matches no revision from before ${what}`, async () => {
+      for (const revisionsOf of [largeRevisions, undefined]) {
+        world = new World({ revisionsOf });
+        const past = new Set<number>();
+        past.add((await world.set("ann", { turn: "0" })).state.revision);
+        const ann = await world.subscribe("ann");
+        past.add(stateOf(world.memory.read({ type: 1, name: ROOM.name }, "ann").member).revision);
+        for (let i = 1; i <= 5; i++) past.add((await world.set("ann", { turn: String(i) })).state.revision);
+        assert.equal(past.size, 7);
+        await end(world, ann);
+        for (let i = 0; i < 7; i++) {
+          for (const revision of past) {
+            await refusal("STATE_REVISION_MISMATCH", () =>
+              world.set("ann", { turn: "stale" }, { expectedRevision: BigInt(revision) }),
+            );
+          }
+          const { state } = await world.set("ann", { turn: `new ${i}` });
+          assert.ok(!past.has(state.revision));
+        }
+      }
+    });
+  }
+
+  it("S14 matches the revision of a pending state until the join, and never after", async () => {
+    const { state } = await world.set("ann", { turn: "1" });
+    const expectedRevision = BigInt(state.revision);
+    await world.subscribe("ann");
+    await refusal("STATE_REVISION_MISMATCH", () => world.set("ann", { turn: "2" }, { expectedRevision }));
+    await world.leave("ann");
+    const again = await world.set("ann", { turn: "1" });
+    assert.notEqual(again.state.revision, state.revision);
+    await refusal("STATE_REVISION_MISMATCH", () => world.set("ann", { turn: "2" }, { expectedRevision }));
+    await world.set("ann", { turn: "2" }, { expectedRevision: BigInt(again.state.revision) });
   });
 });

@@ -108,7 +108,7 @@ describe("service: streams", () => {
     await world.pass(60_000);
     assert.deepEqual(world.memory.stats(), { channels: 0, present: 0, sessions: 0, users: 0 });
     const back = await world.subscribe("ann", { resumeFrom });
-    assert.deepEqual(back.told(), ["SUBSCRIBED 1", "SNAPSHOT 1 ann"]);
+    assert.deepEqual(back.told(), ["SUBSCRIBED 4", "SNAPSHOT 4 ann"]);
     assert.notEqual(position().epoch, resumeFrom.epoch);
   });
 

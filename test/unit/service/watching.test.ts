@@ -49,11 +49,13 @@ describe("service: watching channels", () => {
     const sink = new FakeSink();
     const { closed } = await watch(world, { channels: [ROOM], prefix: "lob" }, sink);
     for (const name of ["room", "other", "lobby"]) await world.joinLease("ann", { channel: room(name) });
-    const joins = ["occupied", "join"];
     assert.equal(world.service.openStreams, 1);
     assert.deepEqual(sink.toldOfChannels(), [
       "SUBSCRIBED",
-      ...["room", "lobby"].flatMap((name) => [`channel${joins[0]}  1 @${name}`, `${joins[1]} ann 1 @${name}`]),
+      "channeloccupied  1 @room",
+      "join ann 1 @room",
+      "channeloccupied  5 @lobby",
+      "join ann 5 @lobby",
     ]);
     await closed("lost");
     await closed("cancelled");

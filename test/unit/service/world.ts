@@ -14,10 +14,12 @@ import { logsExceed, type QuotaSettings } from "../../../src/service/admission.j
 import { PresenceService } from "../../../src/service/presence_service.js";
 import type { ServiceSettings } from "../../../src/service/settings.js";
 import type { StreamEnd, Subscription } from "../../../src/service/subscriber.js";
+import type { Clock } from "../../../src/time/clock.js";
 import { eventCodec } from "../../../src/wire/event_codec.js";
 import { feedCodec } from "../../../src/wire/feed_codec.js";
 import type { Joined } from "../../../src/wire/write_response.js";
 import { ManualClock } from "../../support/manual_clock.js";
+import { smallRevisions } from "../../support/revisions.js";
 import { FakeSink } from "../fanout/fake_sink.js";
 import { ratesOff } from "./rates.js";
 
@@ -43,6 +45,8 @@ export interface WorldOptions {
   readonly log?: { readonly maxEvents: number; readonly maxBytes: number };
   /** What stands between the service and the engine. */
   readonly wrap?: (engine: Engine) => Engine;
+  /** Default: small ones. */
+  readonly revisionsOf?: (clock: Clock) => (above: number) => number;
   /** After how many turns of the event loop without news everything counts as settled. Default 8. */
   readonly patience?: number;
 }
@@ -74,13 +78,15 @@ export class World {
   readonly #flushes: (() => void)[] = [];
   readonly #patience: number;
 
-  constructor({ settings, rules, limits, log, wrap = (engine) => engine, patience = 8 }: WorldOptions = {}) {
+  constructor(options: WorldOptions = {}) {
+    const { settings, rules, limits, log, wrap = (engine) => engine, patience = 8 } = options;
     this.#patience = patience;
     const { clock } = this;
     let epochs = 0;
     this.memory = new MemoryEngine({
       clock,
       newEpoch: () => `epoch ${++epochs}`,
+      newRevision: options.revisionsOf?.(clock) ?? smallRevisions,
       resumeTtlMs: 60_000,
       log: log ?? { maxEvents: 1000, maxBytes: 262_144 },
       logsGiveWay: (app) => this.memoryShort || logsExceed(settings?.quotas ?? NO_QUOTAS, app),
