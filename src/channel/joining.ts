@@ -29,8 +29,8 @@ export function newSession(command: Join, old: StreamSession | undefined, tick: 
   const id = old?.id ?? command.sessionId;
   const attachment = old ? old.attachment + 1 : 0;
   const deviceId = deviceOf(command, old);
-  const attached = { kind: "stream" as const, id, quiet, timeoutMs, attachment, deadline: undefined };
-  return deviceId === undefined ? attached : { ...attached, deviceId };
+  if (deviceId === undefined) return { kind: "stream", id, quiet, timeoutMs, attachment, deadline: undefined };
+  return { kind: "stream", id, quiet, timeoutMs, attachment, deadline: undefined, deviceId };
 }
 
 /** The device of the session that a join makes or takes up; `undefined`: the one without a label. */

@@ -16,7 +16,7 @@ describe("the log, at level trace (S22)", () => {
 
   afterEach(() => endChild(child));
 
-  it("tells of calls, and of no state's keys or values, in success or in failure", async () => {
+  it("tells of calls, and of no state's keys or values and no device, in success or in failure", async () => {
     child = fork(SERVER, [JSON.stringify({ logLevel: "trace", rateLimit: 3, rateBurst: 8 })], {
       execArgv: ["--import", "tsx"],
       silent: true,
@@ -29,7 +29,7 @@ describe("the log, at level trace (S22)", () => {
     const { client, channel } = connect(address, "ann");
     const room = message("room");
     const states = { [SECRET]: SECRET };
-    const listener = new Listener(client, { channel: room, initialStates: states });
+    const listener = new Listener(client, { channel: room, deviceId: SECRET, initialStates: states });
     await listener.opened();
     await client.setState({ channel: room, states });
     const tooLong = SECRET.repeat(400);
@@ -43,6 +43,8 @@ describe("the log, at level trace (S22)", () => {
       client.removeState({ channel: room, keys: [tooLong] }),
       client.heartbeat({ sessionIds: [SECRET] }),
       client.joinChannel({ channel: room, initialStates: { [tooLong]: SECRET } }),
+      client.joinChannel({ channel: room, deviceId: tooLong }),
+      client.joinChannel({ channel: room, deviceId: `${SECRET}\0` }),
     ];
     const outcomes = await Promise.allSettled(calls);
     assert.ok(outcomes.filter(({ status }) => status === "rejected").length >= 6);

@@ -205,7 +205,9 @@ export class RandomStage {
 
   #join(history: History, sessionId: string, resume: string | undefined): Done {
     const session = { kind: "stream" as const, quiet: history.quiet, timeoutMs: 30_000 };
-    const join = { kind: "join" as const, sessionId, session, resume, deviceId: "", initialStates: {} };
+    // Readers of one user take turns with two devices, so that some joins end lost sessions and some do not.
+    const deviceId = Number(history.name.split(" ")[1]) % 2 === 0 ? "" : "phone";
+    const join = { kind: "join" as const, sessionId, session, resume, deviceId, initialStates: {} };
     return this.#done(this.#stage.do(history.userId, join));
   }
 
