@@ -76,7 +76,12 @@ describe("contract: buf curl", () => {
       await ask("SetState", "SetState", { ...tony, states: { Mode: "Happy" } });
       const anna = curl(source, "SubscribePresence", { channel, userId: "anna" });
       const first = await anna.answers.next();
-      const joined = await ask("JoinChannel", "JoinChannel", { ...tony, initialStates: { Mic: "" }, ttl: "300s" });
+      const joined = await ask("JoinChannel", "JoinChannel", {
+        ...tony,
+        initialStates: { Mic: "" },
+        ttl: "300s",
+        deviceId: "phone",
+      });
       await ask("GetState", "GetState", tony);
       await ask("RemoveState", "RemoveState", { ...tony, keys: ["Mode"] });
       const { sessionId } = joined as { sessionId: string };

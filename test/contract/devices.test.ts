@@ -84,6 +84,31 @@ describe("devices of one user, over real sockets", () => {
     assert.deepEqual(await heard(), []);
   });
 
+  it("S4 S17: an entry of BatchJoinChannel ends the lost session of its device, and no other one", async () => {
+    const sessions: Record<string, string> = {};
+    for (const deviceId of ["phone", "tablet"]) {
+      const lost = new Listener(phone.client, { channel: room, userId: "tony", deviceId });
+      sessions[deviceId] = (await lost.expect("subscribed")).sessionId;
+    }
+    network.cut();
+    await tonyDetached();
+    const { results } = await desktop.client.batchJoinChannel({
+      requests: ["phone", "a\0b"].map((deviceId) => ({ channel: room, userId: "tony", deviceId })),
+    });
+    assert.deepEqual(
+      results.map(({ result }) => (result.case === "error" ? result.value.message : result.case)),
+      ["response", "device_id: must not hold control characters"],
+    );
+    for (const [deviceId, resumed] of [
+      ["phone", false],
+      ["tablet", true],
+    ] as const) {
+      const back = new Listener(desktop.client, { channel: room, userId: "tony", sessionId: sessions[deviceId]! });
+      assert.equal((await back.expect("subscribed")).resumed, resumed, deviceId);
+    }
+    assert.deepEqual(await heard(), ["remoteJoin tony"]);
+  });
+
   it("S21: a user that was lost in its last allowed channel joins another one, and returns to the first", async () => {
     const channels = ["a", "b", "c", "d", "e"].map(message);
     const lost: string[] = [];
