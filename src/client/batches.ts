@@ -25,7 +25,10 @@ export interface SetStateEntry {
   readonly states: Readonly<Record<string, string>>;
   /** The given map becomes the whole state, instead of being merged into it. Default: false. */
   readonly replace?: boolean;
-  /** Change only if the state's revision is this one, else `STATE_REVISION_MISMATCH` (S14); `0n`: nothing was ever set. */
+  /**
+   * Change only if the state's revision is this one, else `STATE_REVISION_MISMATCH` (S14). `0n`: nothing was set since the
+   * join or, before it, nothing is pending.
+   */
   readonly expectedRevision?: bigint;
 }
 

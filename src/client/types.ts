@@ -19,7 +19,7 @@ export interface ChannelId {
 export interface Position {
   /** Names one life of the channel's history. Opaque. */
   readonly epoch: string;
-  /** Grows by exactly 1 with every change to the channel. 64 bits, hence a bigint; `JSON.stringify` writes it as a decimal string. */
+  /** Grows by exactly 1 with every change to the channel; an epoch begins above those before it. 64 bits, hence a bigint; `JSON.stringify` writes it as a decimal string. */
   readonly revision: bigint;
 }
 
@@ -29,7 +29,13 @@ export interface UserState {
   readonly userId: string;
   /** The whole state, never a part of it; `{}` for a user that is present without state. */
   readonly states: Readonly<Record<string, string>>;
-  /** The channel's revision at the last change of this state, to be sent back as `expectedRevision`; `0n` while nothing was ever set. */
+  /**
+   * The number of this state, to be sent back as `expectedRevision`. Other than
+   * `0n` it names one state for ever: no other state of a user of the channel has
+   * it, not even after a restart of the server. Of a present user it is the
+   * channel's revision at the last change; of a pending state 2^52 or more. `0n`:
+   * nothing was set since the join, or nothing is pending.
+   */
   readonly revision: bigint;
   /** When the state last changed, by the server's clock; absent while nothing was ever set, or when only the join is known. */
   readonly updateTime?: Date;

@@ -34,7 +34,6 @@ export interface RoundListener {
 /** A snapshot that may have been taken before its channel's news came in as far. */
 export interface Ahead {
   readonly position: Position;
-  readonly occupancy: number;
 }
 
 /** What a round has to say next, with how many changes that tells; that it waits for the source, or encoded a part of a
