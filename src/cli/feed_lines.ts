@@ -13,9 +13,11 @@ export function feedLines(event: FeedEvent, colors: Colors): string[] {
   switch (event.kind) {
     case "subscribed":
       return [`${time}  watching`];
+    case "resync":
+      return [`${time}  connected again; ${yellow("events may have been missed")}`];
     case "complete":
       return [`${time}  all occupied channels told`];
-    default:
+    case "out_of_service":
       return [`${time}  ${yellow(`events were lost: ${printable(event.description)}`)}`];
   }
 }

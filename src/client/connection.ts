@@ -81,6 +81,9 @@ export function connect(options: ConnectionOptions) {
     }
   }
 
+  /** Whether there is a connection to the server now. */
+  const isConnected = (): boolean => channel.getConnectivityState(false) === connectivityState.READY;
+
   const rpc = createClientFactory()
     .use(openOnly)
     .use(typedErrors)
@@ -90,6 +93,7 @@ export function connect(options: ConnectionOptions) {
   return {
     /** The service's calls, failing with PresenceError or the aborted signal's reason. */
     rpc,
+    isConnected,
     /**
      * Resolves when a call would not fail at once for want of a connection. grpc-js makes it anew by itself, and
      * until then fails every call. Rejects when the signal is aborted.
@@ -105,8 +109,7 @@ export function connect(options: ConnectionOptions) {
      * at a time on a connection are queued by HTTP/2, and nothing tells of that.
      */
     describeSilence(): string {
-      const isOpen = channel.getConnectivityState(false) === connectivityState.READY;
-      if (!isOpen) return "there is no connection to the server";
+      if (!isConnected()) return "there is no connection to the server";
       return `${openCalls} calls and streams of this client are open on its connection; the server may allow no more at a time`;
     },
     /** Ends the connection once the calls in flight are answered. */

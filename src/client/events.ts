@@ -113,7 +113,7 @@ export interface VacatedEvent extends EventBase {
   readonly kind: "vacated";
 }
 
-/** The feed has begun: always its first event. Whatever happens from now on is told. */
+/** The feed has begun: the first event of an iteration, once. Everything that happens from now on follows. */
 export interface FeedSubscribedEvent {
   readonly kind: "subscribed";
   /** It is about the feed, and no channel. */
@@ -123,8 +123,21 @@ export interface FeedSubscribedEvent {
 }
 
 /**
- * Every occupied channel has been told by a snapshot, or by events since: any other is vacant. Comes after the snapshots
- * of a feed that asked for them, and again after an `out_of_service`.
+ * The feed's stream was lost and is open again: the first event of the new stream. Events were missed. Forget all
+ * channels. With snapshots: a snapshot of each occupied channel follows, then `complete`. Without: ask `onlineUsers`
+ * where it matters. Everything that happens from now on follows.
+ */
+export interface FeedResyncEvent {
+  readonly kind: "resync";
+  /** It is about the feed, and no channel. */
+  readonly channel: undefined;
+  /** When the new stream began, by the server's clock. */
+  readonly time: Date;
+}
+
+/**
+ * Each occupied channel was sent by a snapshot, or by events since: any other is vacant. Comes after the snapshots
+ * of a feed that asked for them, and again after `resync` and `out_of_service`.
  */
 export interface FeedCompleteEvent {
   readonly kind: "complete";
@@ -135,8 +148,8 @@ export interface FeedCompleteEvent {
 }
 
 /**
- * Events were lost, because the feed was not read fast enough. With snapshots: forget all channels, they are told again.
- * Without: ask `listOnlineUsers` where it matters.
+ * The server dropped events, because the feed was not read fast enough. Forget all channels. With snapshots: a snapshot
+ * of each occupied channel follows, then `complete`. Without: ask `onlineUsers` where it matters.
  */
 export interface FeedLostEvent {
   readonly kind: "out_of_service";
@@ -155,4 +168,4 @@ export type ChannelEvent = (Exclude<PresenceEvent, SubscribedEvent> | OccupiedEv
 };
 
 /** One event of a feed: of a channel, or of the feed itself, which has no `channel`. */
-export type FeedEvent = ChannelEvent | FeedSubscribedEvent | FeedCompleteEvent | FeedLostEvent;
+export type FeedEvent = ChannelEvent | FeedSubscribedEvent | FeedResyncEvent | FeedCompleteEvent | FeedLostEvent;

@@ -4,8 +4,9 @@ import { EventReader } from "./event_reader.js";
 import type { FeedEvent } from "./events.js";
 import { channelIdOf, positionOf } from "./from_wire.js";
 
-/** Reads the events of one feed, in order, and puts the chunks of snapshots together. */
+/** Reads the events of one feed, of all its streams in order, and puts the chunks of snapshots together. */
 export class FeedReader {
+  #begun = false;
   /** By channel: those with a snapshot that is not whole yet. */
   readonly #unfinished = new Map<string, EventReader>();
 
@@ -30,8 +31,12 @@ export class FeedReader {
   #readOfFeed(message: PresenceEventMessage): FeedEvent | undefined {
     const time = timeOf(message);
     switch (message.event.case) {
-      case "subscribed":
-        return { kind: "subscribed", channel: undefined, time };
+      case "subscribed": {
+        const kind = this.#begun ? "resync" : "subscribed";
+        this.#begun = true;
+        this.#unfinished.clear();
+        return { kind, channel: undefined, time };
+      }
       case "snapshot":
         return { kind: "complete", channel: undefined, time };
       case "outOfService":

@@ -6,6 +6,7 @@ export type {
   FeedCompleteEvent,
   FeedEvent,
   FeedLostEvent,
+  FeedResyncEvent,
   FeedSubscribedEvent,
   IntervalEvent,
   JoinEvent,

@@ -196,6 +196,8 @@ export const watchChannelsOptions: Check<WatchChannelsOptions> = options({
   channels: optional(listOf(channelId)),
   prefix: optional(text),
   withSnapshot: optional(flag),
+  reconnect: optional(reconnect),
+  onStatus: optional(callback<NonNullable<WatchChannelsOptions["onStatus"]>>()),
 });
 
 /** Checks the entries of `joinMany`. */

@@ -37,7 +37,7 @@ export interface PresenceClientOptions extends ConnectionOptions {
    * the server knows the caller from a token (S20).
    */
   readonly userId?: string;
-  /** How subscriptions come back when their streams were lost; `false`: not at all. Default: with ReconnectOptions' defaults. */
+  /** How subscriptions and feeds reconnect when their streams were lost; `false`: not at all. Default: with ReconnectOptions' defaults. */
   readonly reconnect?: ReconnectOptions | boolean;
 }
 
@@ -128,10 +128,20 @@ export class PresenceClient implements AsyncDisposable {
    * @throws TypeError for an argument that is not allowed, before anything is sent.
    */
   watchChannels(options: WatchChannelsOptions = {}): Feed {
-    const { channels, prefix, withSnapshot, signal } = watchChannelsOptions(options, "watchChannels: options");
-    const request = { channels: channels?.map(channelMessageOf), prefix, withSnapshot };
-    const open = (ending: AbortSignal) => this.#connection.rpc.watchChannels(request, { signal: ending });
-    return new Feed({ signal, feeds: this.#feeds, open });
+    const given = watchChannelsOptions(options, "watchChannels: options");
+    const { prefix, withSnapshot, reconnect } = given;
+    const request = { channels: given.channels?.map(channelMessageOf), prefix, withSnapshot };
+    const { rpc, isConnected, usable, describeSilence } = this.#connection;
+    return new Feed({
+      signal: given.signal,
+      policy: reconnect === undefined ? this.#reconnect : reconnectPolicy(reconnect),
+      onStatus: given.onStatus,
+      feeds: this.#feeds,
+      open: (signal) => rpc.watchChannels(request, { signal }),
+      isConnected,
+      usable,
+      describeSilence,
+    });
   }
 
   /**
@@ -212,8 +222,7 @@ export class PresenceClient implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
-    for (const feed of this.#feeds) await feed.close();
-    await Promise.all([...this.#subscriptions].map((subscription) => subscription.close()));
+    await Promise.all([...this.#feeds, ...this.#subscriptions].map((stream) => stream.close()));
     this.#connection.close();
   }
 

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { PresenceError } from "./presence_error.js";
 import type { SubscriptionStatus } from "./status.js";
 
-/** How a subscription comes back after its stream was lost. All times in milliseconds. */
+/** How a subscription or feed reconnects after its stream was lost. All times in milliseconds. */
 export interface ReconnectOptions {
   /**
    * The first retry waits a random time up to this, each further one up to twice as long: 1 or more. Default: 1000.
@@ -12,8 +12,8 @@ export interface ReconnectOptions {
   /** What the waiting grows to at most: `minDelayMs` or more. Default: 5000. A server that asks for more gets it. */
   readonly maxDelayMs?: number;
   /**
-   * How long to try for the first connection before it counts as failed; 0: one try. Default: 10 000. Once a
-   * subscription was live it tries until it is closed.
+   * How long to try for the first connection before it counts as failed; 0: one try. Default: 10 000. A
+   * subscription or feed that was live tries until it is closed.
    */
   readonly connectTimeoutMs?: number;
 }

@@ -34,5 +34,8 @@ export interface Closed {
   readonly reason: unknown;
 }
 
-/** How a subscription fares. */
+/** State of a subscription, or of a feed, which has no `members` and no writes. */
 export type SubscriptionStatus = Connecting | Live | Reconnecting | Closed;
+
+/** The state before the first stream was asked for. */
+export const INITIAL_STATUS: Connecting = { state: "connecting", attempt: 0, reason: undefined, retryInMs: 0 };

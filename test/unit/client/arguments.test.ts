@@ -181,7 +181,18 @@ const filter = { signal: SIGNAL, userIds: TEXTS, states: PAIRS };
 const CLIENT_CALLS: Readonly<Record<string, Call>> = {
   channel: call({ name: TEXT }, { type: TYPE, userId: TEXT }, false),
   channelsOf: call({ userId: [TEXT] }, { signal: SIGNAL, pageSize: PAGE_SIZE }, false),
-  watchChannels: call({}, { signal: SIGNAL, channels: CHANNELS, prefix: TEXT, withSnapshot: FLAG }, false),
+  watchChannels: call(
+    {},
+    {
+      signal: SIGNAL,
+      channels: CHANNELS,
+      prefix: TEXT,
+      withSnapshot: FLAG,
+      reconnect: RECONNECT,
+      onStatus: CALLBACK,
+    },
+    false,
+  ),
   heartbeat: call({ sessionIds: TEXTS }, { signal: SIGNAL, ttlMs: TTL }),
   joinMany: call({ entries: JOINS }, { signal: SIGNAL }),
   setStates: call({ entries: SETS }, { signal: SIGNAL }),
