@@ -23,6 +23,12 @@ export function lostLine({ reason, retryInMs }: Reconnecting, { dim, yellow }: C
   return `${dim(timeOfDay(new Date()))}  ${yellow("connection lost")} ${dim(`(${why}); ${when}`)}`;
 }
 
+/** The same as an object, for JSON lines. */
+export function lostObject({ state, attempt, reason, retryInMs }: Reconnecting): object {
+  const { code, message } = reason;
+  return { kind: state, time: new Date(), attempt, code, reason: reason.reason, message, retryInMs };
+}
+
 function sentences(event: PresenceEvent, watch: Watch, colors: Colors): string[] {
   const { bold, green, red, yellow, dim } = colors;
   const name = (userId: string): string => bold(printable(userId));

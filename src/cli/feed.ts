@@ -1,5 +1,6 @@
 import { Command, Option } from "commander";
-import type { ChannelType, FeedEvent } from "../client/index.js";
+import type { ChannelType, FeedEvent, Reconnecting } from "../client/index.js";
+import { lostLine, lostObject } from "./event_lines.js";
 import { feedLines } from "./feed_lines.js";
 import { colorsFor, type Io, printLine } from "./io.js";
 import { addConnectionOptions, type ConnectionFlags } from "./options.js";
@@ -26,9 +27,10 @@ export function feedCommand(io: Io): Command {
     .addHelpText(
       "after",
       `
-A line per event: time, channel, user, and what happened. "occupied" and "vacated"
-tell of a channel's first user and of its last one's departure. Needs the right to
-watch channels; Ctrl-C ends it.
+A line per event: time, channel, user, and what happened. "occupied" is a channel's
+first user, "vacated" the departure of its last one. A lost connection is made again;
+events that happened meanwhile are missed, and --snapshot shows each occupied channel
+again. Needs the right to watch channels. Ctrl-C ends it.
 
 Examples:
   $ rollcall feed
@@ -44,13 +46,25 @@ async function feed(io: Io, flags: FeedFlags): Promise<void> {
   const show = (event: FeedEvent): void => {
     for (const line of flags.json ? [jsonLine(event)] : feedLines(event, colors)) printLine(io, line);
   };
+  const lost = (status: Reconnecting): void =>
+    printLine(io, flags.json ? jsonLine(lostObject(status)) : lostLine(status, colors));
   await withPresence(io, flags, async ({ presence }) => {
     // The deadline is for the beginning alone: the stream itself has no end.
     const opening = new AbortController();
     const timer = setTimeout(() => opening.abort(new DOMException("no answer in time", "TimeoutError")), flags.timeout);
     const channels = flags.channel?.map((name) => ({ type: flags.type, name }));
     const { prefix, snapshot: withSnapshot } = flags;
-    const events = presence.watchChannels({ channels, prefix, withSnapshot, signal: opening.signal });
+    const events = presence.watchChannels({
+      channels,
+      prefix,
+      withSnapshot,
+      signal: opening.signal,
+      // A wrong address must fail at once; a connection that worked is worth waiting for.
+      reconnect: { connectTimeoutMs: 0 },
+      onStatus: (status) => {
+        if (status.state === "reconnecting") lost(status);
+      },
+    });
     const end = (): void => void events.close();
     const stopListening = io.onInterrupt(end);
     io.stdoutClosed.addEventListener("abort", end);

@@ -1,5 +1,5 @@
 import type { PresenceEvent, Reconnecting, UserState } from "../client/index.js";
-import { eventLines, lostLine, type Watch } from "./event_lines.js";
+import { eventLines, lostLine, lostObject, type Watch } from "./event_lines.js";
 import type { Io } from "./io.js";
 import { colorsFor, printLine } from "./io.js";
 import { jsonLine } from "./printable.js";
@@ -23,12 +23,8 @@ export function jsonView(io: Io): WatchView {
       const { sessionId: _, ...shown } = { sessionId: undefined, ...event };
       printLine(io, jsonLine(shown));
     },
-    lost({ state, attempt, reason, retryInMs }) {
-      const { code, message } = reason;
-      printLine(
-        io,
-        jsonLine({ kind: state, time: new Date(), attempt, code, reason: reason.reason, message, retryInMs }),
-      );
+    lost(status) {
+      printLine(io, jsonLine(lostObject(status)));
     },
     end() {},
   };

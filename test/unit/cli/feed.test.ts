@@ -111,6 +111,56 @@ describe("feed", () => {
     assert.equal(events[1].position.revision, "3");
   });
 
+  it("says that the connection is lost, and goes on when it is back", async () => {
+    for (const [flags, said] of [
+      [
+        [],
+        [
+          /watching$/,
+          /connection lost \(UNAVAILABLE\); trying again in \d\.\d s$/,
+          /connected again; events may have been missed$/,
+          /chat_room {2}tony joined$/,
+        ],
+      ],
+      [
+        ["--json"],
+        [
+          /"kind":"subscribed"/,
+          /^{"kind":"reconnecting","time":"[^"]+Z","attempt":1,"code":"UNAVAILABLE","message":".*","retryInMs":\d+}$/,
+          /^{"kind":"resync","time":"2026-01-02T12:00:00.000Z"}$/,
+          /"tony"/,
+        ],
+      ],
+    ] as const) {
+      const io = new FakeIo();
+      const done = rollcall(["feed", ...flags, ...common], io);
+      const stream = await service.nextStream();
+      stream.send(begun);
+      stream.fail({ code: grpc.status.UNAVAILABLE });
+      (await service.nextStream()).send(begun, join(3, "tony"));
+      await io.stdout.until(/tony/);
+      io.interrupt();
+      const { code, out } = await done;
+      assert.equal(code, 0);
+      assert.equal(out.length, said.length);
+      for (const [n, pattern] of said.entries()) assert.match(out[n]!, pattern);
+    }
+  });
+
+  it("fails at once when there is no server, and when it is not allowed after a return", async () => {
+    const io = new FakeIo();
+    const done = rollcall(["feed", ...common], io);
+    const stream = await service.nextStream();
+    stream.send(begun);
+    stream.fail({ code: grpc.status.UNAVAILABLE });
+    (await service.nextStream()).fail(refusal(grpc.status.PERMISSION_DENIED, "not you"));
+    assert.equal((await done).code, 5);
+    service.stop();
+    const { code, err } = await rollcall(["feed", ...common]);
+    assert.equal(code, 6);
+    assert.match(err[0]!, /no server answers at/);
+  });
+
   it("says when it is not allowed, and when nobody answers in time", async () => {
     const refused = rollcall(["feed", ...common]);
     (await service.nextStream()).fail(refusal(grpc.status.PERMISSION_DENIED, "not you"));
