@@ -21,7 +21,7 @@ export interface Sealed {
 const NO_DELTAS: readonly Delta[] = [];
 
 /**
- * Gives the changes of an outcome their revisions, times and occupancies, after `head`, at `wall` (ms since 1970), and a
+ * Gives the changes of an outcome their revisions, times and occupancies, after `head`, at `time` (ms since 1970), and a
  * pending state that was written the revision that `newPendingRevision` returns.
  *
  * Apart from `apply`, because only the engine knows the head at the moment of the commit, and because it depends on
@@ -31,15 +31,16 @@ export function seal(
   before: Member,
   outcome: Outcome,
   head: Head,
-  wall: number,
+  time: number,
   newPendingRevision: () => number,
 ): Sealed {
+  const { userId } = before;
   const { sessions } = outcome;
   const pending = nextPending(before.pending, outcome, newPendingRevision);
   let { presence } = before;
   if (outcome.changes.length === 0) {
     presence = lingering(presence, outcome.lingersUntil);
-    return { member: { userId: before.userId, sessions, presence, pending }, deltas: NO_DELTAS, head };
+    return { member: { userId, sessions, presence, pending }, deltas: NO_DELTAS, head };
   }
   let { revision, occupancy } = head;
   const deltas: Delta[] = [];
@@ -47,23 +48,24 @@ export function seal(
     revision += 1;
     if (change.kind === "join") occupancy += 1;
     if (change.kind === "leave" || change.kind === "timeout") occupancy -= 1;
-    presence = nextPresence(before.userId, presence, change, revision, wall);
-    const base = { userId: before.userId, revision, time: wall, occupancy };
+    presence = nextPresence(userId, presence, change, revision, time);
+    // Without a spread: one of an object with numbers beyond V8's small integers takes microseconds.
     switch (change.kind) {
       case "join":
-        deltas.push({ kind: "join", ...base, state: presence!.state });
+        deltas.push({ kind: "join", userId, revision, time, occupancy, state: presence!.state });
         break;
       case "state": {
         const { changedKeys, removedKeys } = change;
-        deltas.push({ kind: "state", ...base, state: presence!.state, changedKeys, removedKeys });
+        const { state } = presence!;
+        deltas.push({ kind: "state", userId, revision, time, occupancy, state, changedKeys, removedKeys });
         break;
       }
       default:
-        deltas.push({ kind: change.kind, ...base });
+        deltas.push({ kind: change.kind, userId, revision, time, occupancy });
     }
   }
   presence = lingering(presence, outcome.lingersUntil);
-  return { member: { userId: before.userId, sessions, presence, pending }, deltas, head: { revision, occupancy } };
+  return { member: { userId, sessions, presence, pending }, deltas, head: { revision, occupancy } };
 }
 
 function nextPending(
@@ -72,7 +74,7 @@ function nextPending(
   newRevision: () => number,
 ): Pending | undefined {
   if (pending === before) return before;
-  return pending && { ...pending, revision: newRevision() };
+  return pending && { states: pending.states, deadline: pending.deadline, revision: newRevision() };
 }
 
 function lingering(presence: Presence | undefined, lingersUntil: number | undefined): Presence | undefined {
