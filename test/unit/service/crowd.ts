@@ -20,6 +20,7 @@ export type Act =
     }
   | { readonly do: "close"; readonly stream: number; readonly how: StreamEnd }
   | { readonly do: "set"; readonly user: string; readonly value: string }
+  | { readonly do: "compare"; readonly user: string; readonly revision: number }
   | { readonly do: "batch"; readonly entries: readonly { readonly user: string; readonly value: string }[] }
   | { readonly do: "lease"; readonly user: string; readonly deviceId: string }
   | { readonly do: "heartbeat"; readonly session: number }
@@ -50,6 +51,7 @@ const act: fc.Arbitrary<Act> = fc.oneof(
     }),
   },
   { weight: 3, arbitrary: fc.record({ do: fc.constant("set" as const), user, value: fc.constantFrom("1", "2") }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant("compare" as const), user, revision: pick }) },
   {
     weight: 2,
     arbitrary: fc.record({
@@ -81,6 +83,9 @@ interface Stream {
 export class Crowd {
   readonly #streams: Stream[] = [];
   readonly #sessions: string[] = [];
+  /** Revisions that states of each user had, and those of them that a compare-and-set matched. */
+  readonly #revisions = new Map<string, bigint[]>();
+  readonly #matched = new Set<string>();
   readonly #monitor: Stream;
 
   constructor(private readonly world: World) {
@@ -92,7 +97,7 @@ export class Crowd {
   async together(acts: readonly Act[], ms = 0): Promise<void> {
     const refused = (error: unknown): void => {
       if (!(error instanceof PresenceError)) throw error;
-      assert.ok(["SESSION_NOT_FOUND", "NOT_ALLOWED"].includes(error.reason), error.message);
+      assert.ok(["SESSION_NOT_FOUND", "NOT_ALLOWED", "STATE_REVISION_MISMATCH"].includes(error.reason), error.message);
     };
     await Promise.all(acts.map((act) => this.#act(act)?.catch(refused)));
     await this.world.settle();
@@ -130,7 +135,9 @@ export class Crowd {
         return stream && !stream.closed ? this.#close(stream, act.how) : undefined;
       }
       case "set":
-        return this.world.set(act.user, { value: act.value });
+        return this.#set(act.user, { value: act.value });
+      case "compare":
+        return this.#compareAndSet(act.user, this.#revisions.get(act.user)?.at(-1 - act.revision));
       case "batch":
         return this.world.setAll(act.entries.map(({ user: userId, value }) => ({ userId, states: { value } })));
       case "lease":
@@ -144,6 +151,21 @@ export class Crowd {
       case "leave":
         return this.world.leave(act.user, { sessionId: this.#session(act.session) });
     }
+  }
+
+  async #set(user: string, states: Record<string, string>, init = {}): Promise<void> {
+    const { state } = await this.world.set(user, states, init);
+    const known = this.#revisions.get(user) ?? [];
+    this.#revisions.set(user, [...known, BigInt(state.revision)]);
+  }
+
+  /** A revision names one state, so that it matches once at most. */
+  async #compareAndSet(user: string, expectedRevision: bigint | undefined): Promise<void> {
+    if (expectedRevision === undefined) return;
+    await this.#set(user, { value: "compared" }, { expectedRevision });
+    const match = `${user} ${expectedRevision}`;
+    assert.ok(!this.#matched.has(match), `${match} matched twice`);
+    this.#matched.add(match);
   }
 
   #open(user: string, init: object): Stream {
