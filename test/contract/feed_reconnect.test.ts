@@ -5,6 +5,7 @@ import type { RollcallServer } from "../../src/server/server.js";
 import { within } from "../support/deferred.js";
 import { FeedUsers } from "../support/feed_users.js";
 import { gauge } from "../support/gauge.js";
+import { ManualClock } from "../support/manual_clock.js";
 import { startTestServer } from "../support/server.js";
 import { ServerUnderTest } from "../support/server_under_test.js";
 
@@ -105,6 +106,44 @@ describe("the client's feed and a server process that is killed", () => {
     await join("anna", "lobby");
     await until(iterator, view, { "message:lobby": ["anna"] });
     await iterator.return!();
+  });
+});
+
+describe("the client's feed that the server ended because it read nothing", () => {
+  it("goes on when its loop does, with what came before first, then `resync`", async () => {
+    const clock = new ManualClock();
+    const metrics = { host: "127.0.0.1", port: 0 };
+    const server = await startTestServer({ readerBuffer: 4096, laggingTimeout: 60_000, metrics }, { clock });
+    const presence = createPresenceClient({ address: server.address, userId: "back end", reconnect: QUICK });
+    const other = createPresenceClient({ address: server.address, userId: "tony" });
+    try {
+      const iterator = presence.watchChannels({ withSnapshot: true })[Symbol.asyncIterator]();
+      const view = new FeedUsers();
+      view.apply((await iterator.next()).value!);
+      const watchers = (state: string) => gauge(server.metricsAddress, `rollcall_watchers{state="${state}"}`);
+      const rooms = Array.from({ length: 20 }, (_, i) => other.channel(`room ${i}`));
+      for (const room of rooms) await room.join({ ttlMs: 300_000 });
+      for (let i = 0; (await watchers("resyncing")) === 0; i++) {
+        assert.ok(i < 5000, "the watcher is never too slow");
+        await rooms[i % 20]!.setState({ i: `${i}`, pad: "x".repeat(4000) });
+      }
+      // Vacant when the feed returns.
+      await rooms[0]!.leave();
+      clock.advance(60_000);
+      while (!(view.ofFeed.includes("resync") && view.ofFeed.at(-1) === "complete")) {
+        view.apply((await within("the next event", iterator.next())).value!);
+      }
+      assert.deepEqual(
+        [...view.channels.keys()].sort(),
+        rooms
+          .slice(1)
+          .map(({ name }) => `message:${name}`)
+          .sort(),
+      );
+    } finally {
+      await Promise.all([presence.close(), other.close()]);
+      await server.close();
+    }
   });
 });
 

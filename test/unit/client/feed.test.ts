@@ -226,6 +226,18 @@ describe("feeds of the client whose stream is lost", () => {
     }
   });
 
+  it("answer calls of next() that wait together in their order", async () => {
+    const { iterator, stream } = await live();
+    const waiting = [iterator.next(), iterator.next(), iterator.next()];
+    stream.send(join(3, "tony"));
+    stream.fail(LOST);
+    (await service.nextStream()).send(begun, join(4, "anna"));
+    assert.deepEqual(
+      (await Promise.all(waiting)).map(({ value }) => value?.kind),
+      ["join", "resync", "join"],
+    );
+  });
+
   it("report their status, with reasons", async () => {
     const seen: unknown[] = [];
     const feed = presence.watchChannels({
@@ -364,6 +376,18 @@ describe("feeds of the client whose stream is lost", () => {
       controller.abort(new Error("enough"));
       await assert.rejects(next, /enough/);
       assert.deepEqual(await away.iterator.next(), { done: true, value: undefined });
+    });
+
+    it("while there is no server, end at once", async () => {
+      const seen: string[] = [];
+      const { feed, iterator } = await live({ onStatus: ({ state }) => seen.push(state) });
+      const next = iterator.next();
+      service.stop();
+      // The second loss is the first try that found no server.
+      while (seen.filter((state) => state === "reconnecting").length < 2) await turn();
+      await feed.close();
+      assert.deepEqual(await next, { done: true, value: undefined });
+      assert.equal(seen.at(-1), "closed");
     });
 
     it("while the stream is being opened again, cancel it", async () => {
