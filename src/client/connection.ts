@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { type ChannelCredentials, type ChannelOptions, connectivityState } from "@grpc/grpc-js";
+import { type ChannelCredentials, type ChannelOptions, connectivityState, credentials } from "@grpc/grpc-js";
 import type { CallOptions, ClientMiddleware, ClientMiddlewareCall } from "nice-grpc";
 import { createChannel, createClientFactory, Metadata } from "nice-grpc";
 import { PresenceService } from "../../gen/presence/v1/presence_service_pb.js";
 import { onAbort } from "./abort.js";
+import { closingCredentials } from "./closing_credentials.js";
 import { ipCredentials } from "./ip_credentials.js";
 import { PresenceError, presenceErrorOf } from "./presence_error.js";
 import { serviceDefinitionOf } from "./service_definition.js";
@@ -57,7 +58,8 @@ export type Connection = ReturnType<typeof connect>;
 /** Prepares a connection; it is made with the first call, and again by itself when it was lost. */
 export function connect(options: ConnectionOptions) {
   const ip = options.credentials ? undefined : ipCredentials(options.address);
-  const channel = createChannel(withPort(options.address), options.credentials ?? ip?.credentials, {
+  const given = options.credentials ?? ip?.credentials ?? defaultCredentials(options.address);
+  const channel = createChannel(withPort(options.address), closingCredentials(given), {
     ...DEFAULT_CHANNEL_OPTIONS,
     ...ip?.channelOptions,
     ...options.channelOptions,
@@ -139,6 +141,10 @@ const typedErrors: ClientMiddleware = async function* typedErrors(call, options)
     throw presenceErrorOf(error, trailer);
   }
 };
+
+function defaultCredentials(address: string): ChannelCredentials {
+  return address.startsWith("https://") ? credentials.createSsl() : credentials.createInsecure();
+}
 
 function withPort(address: string): string {
   const hostAlone = /^([^:/]+|\[[^\]]+\])$/.test(address);

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, fork } from "node:child_process";
+import type { Socket } from "node:net";
 import { fileURLToPath } from "node:url";
 import { createPresenceClient } from "../../src/client/index.js";
 import { connect, message } from "../support/calls.js";
@@ -48,6 +49,28 @@ describe("a client that closes", () => {
       for (const anna of listeners) await within("the leave", anna.expect("remoteLeave"));
     } finally {
       channel.close();
+      await server.close();
+    }
+  });
+
+  it("opens no connection any more, though the last one failed and the network is back", async () => {
+    const server = await startTestServer();
+    const proxy = await TcpProxy.to(server.address);
+    try {
+      proxy.refuse();
+      const backoff = { "grpc.initial_reconnect_backoff_ms": 100, "grpc.max_reconnect_backoff_ms": 100 };
+      const presence = createPresenceClient({ address: proxy.address, userId: "tony", channelOptions: backoff });
+      const subscription = presence.channel("room").subscribe();
+      const refused = presence.channel("room").count();
+      await assert.rejects(refused, /No connection established/);
+      await presence.close();
+      assert.equal(subscription.status.state, "closed");
+      const attempt = nextEvent<[Socket]>(proxy.server, "connection");
+      proxy.flow();
+      const [socket] = await attempt;
+      if (!socket.destroyed) await nextEvent(socket, "close");
+    } finally {
+      await proxy.close();
       await server.close();
     }
   });

@@ -30,7 +30,8 @@ export class TcpProxy {
   #refusing = false;
 
   private constructor(
-    private readonly server: Server,
+    /** What takes the connections of clients. */
+    readonly server: Server,
     /** `host:port` for clients. */
     readonly address: string,
   ) {}
