@@ -66,6 +66,8 @@ export function connect(options: ConnectionOptions) {
   });
   let closed = false;
   let openCalls = 0;
+  /** Those of `openCalls` that are no streams. */
+  let unaryCalls = 0;
 
   async function* openOnly<Request, Response>(call: ClientMiddlewareCall<Request, Response>, callOptions: CallOptions) {
     if (closed) throw new PresenceError("this presence client is closed", { code: "CANCELLED" });
@@ -75,11 +77,16 @@ export function connect(options: ConnectionOptions) {
     const own = new AbortController();
     const unfollow = signal && onAbort(signal, () => own.abort(signal.reason));
     openCalls++;
+    if (!call.responseStream) unaryCalls++;
     try {
       return yield* call.next(call.request, { ...callOptions, signal: own.signal });
     } finally {
       openCalls--;
       unfollow?.();
+      if (!call.responseStream) {
+        unaryCalls--;
+        if (closed && unaryCalls === 0) channel.close();
+      }
     }
   }
 
@@ -117,7 +124,8 @@ export function connect(options: ConnectionOptions) {
     /** Ends the connection once the calls in flight are answered. */
     close(): void {
       closed = true;
-      channel.close();
+      // A call that waits for its connection would fail.
+      if (unaryCalls === 0) channel.close();
     },
   };
 }

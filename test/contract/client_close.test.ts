@@ -46,6 +46,16 @@ describe("the client's close() and the server's limits", () => {
     assert.equal(await room.count(), 0);
   });
 
+  it("a call that began before the client's close() is carried out, though it waits for the first connection", async () => {
+    await start({});
+    const presence = clientOf("tony");
+    const setting = presence.channel("room").setState({ a: "1" });
+    await presence.close();
+    assert.equal((await setting).pending, true);
+    const late = presence.channel("room").setState({ a: "2" });
+    await assert.rejects(late, (error: unknown) => error instanceof PresenceError && error.code === "CANCELLED");
+  });
+
   it("a stream beyond the server's limit of a connection fails with the reason", async () => {
     await start({ maxStreamsPerConnection: 10, rateLimit: 0 });
     const presence = clientOf("tony");
