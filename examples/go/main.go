@@ -1,15 +1,19 @@
 // Joins a channel, sets a state, watches the others, and comes back with its session when the connection is lost.
+// Ctrl-C leaves the channel.
 //
-// Usage: watch_room HOST:PORT CHANNEL USER
+// Usage: watch_room [-device ID] HOST:PORT CHANNEL USER
 package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"log"
 	"math/rand/v2"
 	"os"
+	"os/signal"
+	"sync"
 	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -29,17 +33,28 @@ type watcher struct {
 	client   pb.PresenceServiceClient
 	room     *pb.Channel
 	user     string
+	device   string
 	members  map[string]states
 	arriving map[string]states
-	session  string
 	position *pb.Position
+
+	lock    sync.Mutex // for session, which Ctrl-C reads
+	session string
+}
+
+func (w *watcher) currentSession() string {
+	w.lock.Lock()
+	defer w.lock.Unlock()
+	return w.session
 }
 
 // Keeps `members` as the server has them.
 func (w *watcher) apply(event *pb.PresenceEvent) {
 	switch kind := event.Event.(type) {
 	case *pb.PresenceEvent_Subscribed:
+		w.lock.Lock()
 		w.session = kind.Subscribed.SessionId
+		w.lock.Unlock()
 		if kind.Subscribed.Resumed {
 			fmt.Println("back again")
 		} else {
@@ -82,11 +97,15 @@ func (w *watcher) apply(event *pb.PresenceEvent) {
 // One subscription, until it ends. Calls `heard` at each message.
 func (w *watcher) watch(heard func()) error {
 	w.arriving = map[string]states{} // a snapshot that was cut off is void
-	// No deadline: it would end the stream. The state is set with the join, and silent where it is there still.
-	stream, err := w.client.SubscribePresence(context.Background(), &pb.SubscribePresenceRequest{
-		Channel: w.room, UserId: w.user, SessionId: w.session, ResumeFrom: w.position,
-		InitialStates: states{"Mode": "Happy"},
-	})
+	request := &pb.SubscribePresenceRequest{
+		Channel: w.room, UserId: w.user, DeviceId: w.device, SessionId: w.currentSession(), ResumeFrom: w.position,
+	}
+	if request.SessionId == "" {
+		// Only with the first join: later, another device of the user may have changed the state.
+		request.InitialStates = states{"Mode": "Happy"}
+	}
+	// No deadline: it would end the stream.
+	stream, err := w.client.SubscribePresence(context.Background(), request)
 	for err == nil {
 		var response *pb.SubscribePresenceResponse
 		if response, err = stream.Recv(); err != nil {
@@ -118,11 +137,25 @@ func retryDelay(failure *status.Status) time.Duration {
 	return 0
 }
 
-func main() {
-	if len(os.Args) != 4 {
-		log.Fatal("usage: watch_room HOST:PORT CHANNEL USER")
+// Leaves on purpose: the others receive REMOTE_LEAVE at once. Only this session ends, not those of other devices.
+func (w *watcher) leave() error {
+	session := w.currentSession()
+	if session == "" {
+		return nil
 	}
-	conn, err := grpc.NewClient(os.Args[1],
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	_, err := w.client.LeaveChannel(ctx, &pb.LeaveChannelRequest{Channel: w.room, UserId: w.user, SessionId: session})
+	return err
+}
+
+func main() {
+	device := flag.String("device", "", "id of this device of the user: chosen once, and kept")
+	flag.Parse()
+	if flag.NArg() != 3 {
+		log.Fatal("usage: watch_room [-device ID] HOST:PORT CHANNEL USER")
+	}
+	conn, err := grpc.NewClient(flag.Arg(0),
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 5 * time.Second}))
 	if err != nil {
@@ -130,14 +163,24 @@ func main() {
 	}
 	w := &watcher{
 		client:  pb.NewPresenceServiceClient(conn),
-		room:    &pb.Channel{Type: pb.ChannelType_CHANNEL_TYPE_MESSAGE, Name: os.Args[2]},
-		user:    os.Args[3],
+		room:    &pb.Channel{Type: pb.ChannelType_CHANNEL_TYPE_MESSAGE, Name: flag.Arg(1)},
+		user:    flag.Arg(2),
+		device:  *device,
 		members: map[string]states{},
 	}
+	interrupted := make(chan os.Signal, 1)
+	signal.Notify(interrupted, os.Interrupt)
+	go func() {
+		<-interrupted
+		if err := w.leave(); err != nil {
+			log.Fatal(err)
+		}
+		os.Exit(0)
+	}()
 	for wait := time.Second; ; wait = min(wait*2, 5*time.Second) {
 		err := w.watch(func() { wait = time.Second })
 		if err == io.EOF {
-			return // somebody called LeaveChannel
+			return // LeaveChannel was called elsewhere
 		}
 		failure := status.Convert(err)
 		if final(failure.Code()) {

@@ -1,20 +1,26 @@
 """Joins a channel, sets a state, watches the others, and comes back with its session when the connection is lost.
+Ctrl-C leaves the channel.
 
-Usage: watch_room.py HOST:PORT CHANNEL USER
+Usage: watch_room.py [--device ID] HOST:PORT CHANNEL USER
 """
 
+import argparse
 import random
-import sys
 import time
 
 import grpc
 from google.rpc import error_details_pb2, status_pb2
 from presence.v1 import presence_pb2, presence_service_pb2, presence_service_pb2_grpc
 
-address, name, user = sys.argv[1:]
-room = presence_pb2.Channel(type=presence_pb2.CHANNEL_TYPE_MESSAGE, name=name)
+arguments = argparse.ArgumentParser(description="Watches a channel.")
+arguments.add_argument("--device", default="", help="id of this device of the user: chosen once, and kept")
+for positional in ("address", "channel", "user"):
+    arguments.add_argument(positional)
+args = arguments.parse_args()
+
+room = presence_pb2.Channel(type=presence_pb2.CHANNEL_TYPE_MESSAGE, name=args.channel)
 keepalive = [("grpc.keepalive_time_ms", 10_000), ("grpc.keepalive_timeout_ms", 5_000)]
-stub = presence_service_pb2_grpc.PresenceServiceStub(grpc.insecure_channel(address, options=keepalive))
+stub = presence_service_pb2_grpc.PresenceServiceStub(grpc.insecure_channel(args.address, options=keepalive))
 
 members, arriving = {}, {}
 session, position = "", None
@@ -54,29 +60,42 @@ def retry_delay(error):
     """What the server asks to wait at least, in seconds; 0 when it does not say."""
     details = dict(error.trailing_metadata() or ()).get("grpc-status-details-bin", b"")
     retry = error_details_pb2.RetryInfo()
-    told = any(detail.Unpack(retry) for detail in status_pb2.Status.FromString(details).details)
-    return retry.retry_delay.ToTimedelta().total_seconds() if told else 0.0
+    found = any(detail.Unpack(retry) for detail in status_pb2.Status.FromString(details).details)
+    return retry.retry_delay.ToTimedelta().total_seconds() if found else 0.0
 
 
-wait = 1.0
-while True:
-    arriving.clear()  # a snapshot that was cut off is void
-    try:
+def watch():
+    """Subscribes, and again after each loss, until the session is ended with LeaveChannel."""
+    wait = 1.0
+    while True:
+        arriving.clear()  # a snapshot that was cut off is void
         request = presence_service_pb2.SubscribePresenceRequest(
             channel=room,
-            user_id=user,
+            user_id=args.user,
+            device_id=args.device,
             session_id=session,
             resume_from=position,
-            initial_states={"Mode": "Happy"},  # set with the join, and silent where it is there still
+            # Only with the first join: later, another device of the user may have changed the state.
+            initial_states={} if session else {"Mode": "Happy"},
         )
-        for response in stub.SubscribePresence(request):  # no deadline: it would end the stream
-            wait = 1.0
-            for event in response.events:
-                apply(event)
-        break  # somebody called LeaveChannel
-    except grpc.RpcError as error:
-        if error.code().name in FINAL:
-            raise
-        print("lost:", error.code().name, flush=True)
-        time.sleep(retry_delay(error) + random.uniform(0, wait))
-    wait = min(wait * 2, 5.0)
+        try:
+            for response in stub.SubscribePresence(request):  # no deadline: it would end the stream
+                wait = 1.0
+                for event in response.events:
+                    apply(event)
+            return  # LeaveChannel was called elsewhere
+        except grpc.RpcError as error:
+            if error.code().name in FINAL:
+                raise
+            print("lost:", error.code().name, flush=True)
+            time.sleep(retry_delay(error) + random.uniform(0, wait))
+        wait = min(wait * 2, 5.0)
+
+
+try:
+    watch()
+except KeyboardInterrupt:
+    if session:
+        # Only this session ends, not those of other devices. The others receive REMOTE_LEAVE at once.
+        leaving = presence_service_pb2.LeaveChannelRequest(channel=room, user_id=args.user, session_id=session)
+        stub.LeaveChannel(leaving, timeout=2)

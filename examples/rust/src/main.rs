@@ -1,12 +1,13 @@
 //! Joins a channel, sets a state, watches the others, and comes back with its session when the connection is lost.
+//! Ctrl-C leaves the channel.
 //!
-//! Usage: watch_room HOST:PORT CHANNEL USER
+//! Usage: watch_room HOST:PORT CHANNEL USER [DEVICE]. DEVICE is an id of this device of the user: chosen once, and kept.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use tonic::transport::{Channel as Connection, Endpoint};
-use tonic::{Code, Status};
+use tonic::{Code, Request, Status};
 use tonic_types::StatusExt;
 
 mod google {
@@ -21,7 +22,9 @@ mod presence {
 }
 use presence::v1::presence_event::Event;
 use presence::v1::presence_service_client::PresenceServiceClient;
-use presence::v1::{Channel, ChannelType, Position, PresenceEvent, SubscribePresenceRequest};
+use presence::v1::{
+    Channel, ChannelType, LeaveChannelRequest, Position, PresenceEvent, SubscribePresenceRequest,
+};
 
 type States = HashMap<String, String>;
 
@@ -33,6 +36,7 @@ struct Watcher {
     client: PresenceServiceClient<Connection>,
     room: Channel,
     user: String,
+    device: String,
     members: BTreeMap<String, States>,
     arriving: BTreeMap<String, States>,
     session: String,
@@ -112,10 +116,15 @@ impl Watcher {
         let request = SubscribePresenceRequest {
             channel: Some(self.room.clone()),
             user_id: self.user.clone(),
+            device_id: self.device.clone(),
             session_id: self.session.clone(),
             resume_from: self.position.clone(),
-            // Set with the join, and silent where it is there still.
-            initial_states: States::from([("Mode".into(), "Happy".into())]),
+            // Only with the first join: later, another device of the user may have changed the state.
+            initial_states: if self.session.is_empty() {
+                States::from([("Mode".into(), "Happy".into())])
+            } else {
+                States::new()
+            },
             ..Default::default()
         };
         // No deadline: it would end the stream.
@@ -127,6 +136,41 @@ impl Watcher {
             }
         }
         Ok(())
+    }
+
+    /// Subscribes, and again after each loss, until the session is ended with LeaveChannel.
+    async fn run(&mut self) -> Result<(), Status> {
+        while let Err(failure) = self.watch().await {
+            if is_final(failure.code()) {
+                return Err(failure);
+            }
+            println!("lost: {:?}", failure.code());
+            let at_least = failure
+                .get_details_retry_info()
+                .and_then(|info| info.retry_delay)
+                .unwrap_or_default();
+            tokio::time::sleep(at_least + self.wait.mul_f64(rand::random())).await;
+            self.wait = (self.wait * 2).min(LONGEST_WAIT);
+        }
+        Ok(())
+    }
+
+    /// Leaves on purpose: the others receive REMOTE_LEAVE at once. Only this session ends, not those of other devices.
+    async fn leave(&mut self) -> Result<(), Status> {
+        if self.session.is_empty() {
+            return Ok(());
+        }
+        let mut request = Request::new(LeaveChannelRequest {
+            channel: Some(self.room.clone()),
+            user_id: self.user.clone(),
+            session_id: self.session.clone(),
+        });
+        request.set_timeout(Duration::from_secs(2));
+        match self.client.leave_channel(request).await {
+            // `run` was dropped, which cancelled the stream: the session has ended already.
+            Err(failure) if failure.code() == Code::NotFound => Ok(()),
+            ended => ended.map(|_| ()),
+        }
     }
 }
 
@@ -141,8 +185,10 @@ fn is_final(code: Code) -> bool {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [address, name, user] = &args[..] else {
-        return Err("usage: watch_room HOST:PORT CHANNEL USER".into());
+    let (address, name, user, device) = match &args[..] {
+        [address, name, user] => (address, name, user, String::new()),
+        [address, name, user, device] => (address, name, user, device.clone()),
+        _ => return Err("usage: watch_room HOST:PORT CHANNEL USER [DEVICE]".into()),
     };
     let connection = Endpoint::from_shared(format!("http://{address}"))?
         .http2_keep_alive_interval(Duration::from_secs(10))
@@ -155,25 +201,18 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             name: name.clone(),
         },
         user: user.clone(),
+        device,
         members: BTreeMap::new(),
         arriving: BTreeMap::new(),
         session: String::new(),
         position: None,
         wait: FIRST_WAIT,
     };
-    loop {
-        let Err(failure) = watcher.watch().await else {
-            return Ok(()); // somebody called LeaveChannel
-        };
-        if is_final(failure.code()) {
-            return Err(failure.into());
-        }
-        println!("lost: {:?}", failure.code());
-        let at_least = failure
-            .get_details_retry_info()
-            .and_then(|info| info.retry_delay)
-            .unwrap_or_default();
-        tokio::time::sleep(at_least + watcher.wait.mul_f64(rand::random())).await;
-        watcher.wait = (watcher.wait * 2).min(LONGEST_WAIT);
-    }
+    let interrupted = tokio::select! {
+        ended = watcher.run() => return Ok(ended?),
+        interrupted = tokio::signal::ctrl_c() => interrupted,
+    };
+    interrupted?;
+    watcher.leave().await?;
+    Ok(())
 }

@@ -16,6 +16,7 @@ import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.TimeUnit;
 import rollcall.presence.v1.Channel;
 import rollcall.presence.v1.ChannelType;
+import rollcall.presence.v1.LeaveChannelRequest;
 import rollcall.presence.v1.Position;
 import rollcall.presence.v1.PresenceEvent;
 import rollcall.presence.v1.PresenceServiceGrpc;
@@ -25,8 +26,9 @@ import rollcall.presence.v1.SubscribePresenceResponse;
 
 /**
  * Joins a channel, sets a state, watches the others, and comes back with its session when the connection is lost.
+ * Ctrl-C leaves the channel.
  *
- * <p>Arguments: HOST:PORT CHANNEL USER
+ * <p>Arguments: HOST:PORT CHANNEL USER [DEVICE]. DEVICE is an id of this device of the user: chosen once, and kept.
  */
 public final class WatchRoom {
   private static final long FIRST_WAIT_MS = 1000;
@@ -42,16 +44,18 @@ public final class WatchRoom {
   private final PresenceServiceBlockingStub stub;
   private final Channel room;
   private final String user;
+  private final String device;
   private final Map<String, Map<String, String>> arriving = new TreeMap<>();
   private Map<String, Map<String, String>> members = new TreeMap<>();
-  private String session = "";
+  private volatile String session = ""; // Ctrl-C reads it in another thread
   private Position position;
   private long wait = FIRST_WAIT_MS;
 
-  private WatchRoom(PresenceServiceBlockingStub stub, String name, String user) {
+  private WatchRoom(PresenceServiceBlockingStub stub, String name, String user, String device) {
     this.stub = stub;
     this.room = Channel.newBuilder().setType(ChannelType.CHANNEL_TYPE_MESSAGE).setName(name).build();
     this.user = user;
+    this.device = device;
   }
 
   public static void main(String[] args) throws Exception {
@@ -61,18 +65,32 @@ public final class WatchRoom {
             .keepAliveTime(10, TimeUnit.SECONDS)
             .keepAliveTimeout(5, TimeUnit.SECONDS)
             .build();
+    String device = args.length > 3 ? args[3] : "";
+    WatchRoom room = new WatchRoom(PresenceServiceGrpc.newBlockingStub(connection), args[1], args[2], device);
+    Runtime.getRuntime().addShutdownHook(new Thread(room::leave));
     try {
-      new WatchRoom(PresenceServiceGrpc.newBlockingStub(connection), args[1], args[2]).run();
+      room.run();
     } finally {
-      connection.shutdownNow();
+      room.session = ""; // it is over: there is nothing to leave
+      connection.shutdown(); // not shutdownNow: a LeaveChannel may be in flight
     }
+  }
+
+  /** Leaves on purpose: the others receive REMOTE_LEAVE at once. Only this session ends, not those of other devices. */
+  private void leave() {
+    if (session.isEmpty()) {
+      return;
+    }
+    stub.withDeadlineAfter(2, TimeUnit.SECONDS)
+        .leaveChannel(
+            LeaveChannelRequest.newBuilder().setChannel(room).setUserId(user).setSessionId(session).build());
   }
 
   private void run() throws Exception {
     while (true) {
       try {
         watch();
-        return; // somebody called LeaveChannel
+        return; // LeaveChannel was called, here or elsewhere
       } catch (StatusRuntimeException failure) {
         if (FINAL.contains(failure.getStatus().getCode())) {
           throw failure;
@@ -91,8 +109,12 @@ public final class WatchRoom {
         SubscribePresenceRequest.newBuilder()
             .setChannel(room)
             .setUserId(user)
-            .setSessionId(session)
-            .putInitialStates("Mode", "Happy"); // set with the join, and silent where it is there still
+            .setDeviceId(device)
+            .setSessionId(session);
+    if (session.isEmpty()) {
+      // Only with the first join: later, another device of the user may have changed the state.
+      request.putInitialStates("Mode", "Happy");
+    }
     if (position != null) {
       request.setResumeFrom(position);
     }
