@@ -26,6 +26,7 @@ describe("contract: the scenario of all languages", () => {
       [{ pending: false, revision: 0, keys: [], state: { states: {} } }, { state: {} }],
       [{ remoteJoin: {} }, { remoteJoin: { occupancy: 2 } }],
       [[{ a: 1 }], [{ a: 1, b: 2 }]],
+      [{ revision: "~^\\d{14}$" }, { revision: "13945651200004" }],
     ];
     for (const [expected, actual] of same) assert.equal(difference(expected, actual), undefined);
     const others: [unknown, unknown, RegExp][] = [
@@ -35,6 +36,9 @@ describe("contract: the scenario of all languages", () => {
       [{ states: { a: "" } }, { states: { b: "" } }, /it\.states\.a is not there/],
       [{ states: {} }, { states: { a: "1" } }, /it\.states is/],
       [{ keys: [] }, { keys: ["a"] }, /it\.keys is/],
+      [{ revision: "~^\\d{14}$" }, { revision: 13945651200004 }, /it\.revision is 13945651200004/],
+      [{ revision: "~^\\d{14}$" }, { revision: "1.3945651200004e13" }, /it\.revision is "1\.39/],
+      [{ revision: "~^" }, {}, /it\.revision is not there/],
       [[{}, {}], [{}], /expected \[\{\},\{\}\]/],
     ];
     for (const [expected, actual, told] of others) assert.match(difference(expected, actual) ?? "nothing", told);
