@@ -80,15 +80,29 @@ describe("contract: clients of another age", () => {
       const cancel = new AbortController();
       const set = await calls.setState({ channel: ROOM, userId: "tony", states: { Mode: "Happy" } });
       assert.equal(set.pending, true);
+      // Revisions of 0.1.0 began at 1; today's need 45 bits, and those of pending states 53.
+      assert.ok(set.state!.revision >= 2n ** 52n);
+      const pending = { channel: ROOM, userId: "tony", states: { Mode: "Happy" } };
+      await calls.setState({ ...pending, expectedRevision: set.state!.revision });
       const stream = calls.subscribePresence({ channel: ROOM, userId: "anna" }, { signal: cancel.signal });
       const kinds: (string | undefined)[] = [];
+      const users: string[] = [];
       await calls.joinChannel({ channel: ROOM, userId: "tony" });
       for await (const { events } of stream) {
         kinds.push(...events.map(({ event }) => event.case));
+        users.push(...events.map(({ userId }) => userId));
         if (kinds.includes("snapshot")) break;
       }
       assert.deepEqual(kinds.slice(0, 2), ["subscribed", "snapshot"]);
-      assert.deepEqual((await calls.getState({ channel: ROOM, userId: "tony" })).state?.states, { Mode: "Happy" });
+      assert.deepEqual(users.slice(0, 2), ["anna", ""], "SUBSCRIBED names its user, which a client may ignore");
+      const { state } = await calls.getState({ channel: ROOM, userId: "tony" });
+      assert.deepEqual(state?.states, { Mode: "Happy" });
+      assert.ok(state!.revision > 2n ** 32n);
+      const next = await calls.setState({ ...pending, expectedRevision: state!.revision });
+      assert.ok(next.state!.revision > state!.revision);
+      await assert.rejects(calls.setState({ ...pending, expectedRevision: state!.revision }), {
+        code: Status.ABORTED,
+      });
       await calls.removeState({ channel: ROOM, userId: "tony", keys: ["Mode"] });
       assert.equal((await calls.listUserChannels({ userId: "tony" })).channels.length, 1);
       await calls.leaveChannel({ channel: ROOM, userId: "tony" });
