@@ -51,7 +51,7 @@ export interface ChannelOptions {
 
 /** How to renew leases. */
 export interface HeartbeatOptions extends CallOptions {
-  /** How long the leases live from now, in milliseconds: 1000 to 300 000. Default: what each had. */
+  /** How long the leases live from now, in milliseconds: 1000 to 300 000. Default: the last one that each was given. */
   readonly ttlMs?: number;
 }
 

@@ -702,7 +702,9 @@ export type HeartbeatRequest = Message<"presence.v1.HeartbeatRequest"> & {
   sessionIds: string[];
 
   /**
-   * How long they live from now: 1 s to 300 s. Unset: what each had.
+   * How long they live from now, and from each later heartbeat without a `ttl`:
+   * 1 s to 300 s. Unset: the last one that each was given, by a heartbeat or by
+   * JoinChannel.
    *
    * @generated from field: google.protobuf.Duration ttl = 2;
    */
