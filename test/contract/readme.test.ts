@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
 import { fileURLToPath } from "node:url";
 import type { RollcallServer } from "../../src/server/server.js";
 import { connect, message } from "../support/calls.js";
@@ -146,15 +148,15 @@ describe("README", () => {
 
   /** Writes an example to a file, checks its types, and runs it; gives it and how to tidy up. */
   async function runExample(marker: string): Promise<{ example: Running; remove: () => void }> {
-    const path = `${root}dist/readme_example_${marker}.ts`;
+    const file = `${root}dist/readme_example_${marker}.ts`;
     const { code } = codeBlock(readme, { marker: `test: ${marker}` });
-    writeFileSync(path, code.replace(DEFAULT_ADDRESS, server.address));
+    writeFileSync(file, code.replace(DEFAULT_ADDRESS, server.address));
     const types = run(
-      `npx tsc --ignoreConfig --noEmit --strict --skipLibCheck --module nodenext --target es2023 --types node ${path}`,
+      `npx tsc --ignoreConfig --noEmit --strict --skipLibCheck --module nodenext --target es2023 --types node ${file}`,
     );
     await types.ended;
     assert.equal(types.output, "", "it passes the type check");
-    return { example: run(`node --import tsx ${path}`), remove: () => rmSync(path) };
+    return { example: run(`node --import tsx ${file}`), remove: () => rmSync(file) };
   }
 
   it("the TypeScript client's example does what its comments say", async () => {
@@ -201,6 +203,53 @@ describe("README", () => {
     await started.printed("Stop it with Ctrl-C.");
     await started.end("SIGTERM");
     assert.match(started.output, /"msg":"stopped"/);
+  });
+
+  it("a server with --dev-secret takes the token that is made as shown", async () => {
+    const { code } = codeBlock(readme, { marker: "test: token server" });
+    const serving = run(`${code.trim()} --listen 127.0.0.1:0`);
+    await serving.printed("Stop it with Ctrl-C.");
+    const [, address] = /Rollcall is listening on (127\.0\.0\.1:\d+)/.exec(serving.output)!;
+    const shown = steps("token");
+    const typed = run(`export ROLLCALL_ADDRESS=${address}\n${shown.map(({ command }) => command).join("\n")}`);
+    await typed.ended;
+    assert.equal(typed.output.trimEnd(), shown.flatMap(({ prints }) => prints).join("\n"));
+    const without = run(`ROLLCALL_ADDRESS=${address} ${shown.at(-1)!.command} --user tony`);
+    await without.ended;
+    assert.match(without.output, /NOT_AUTHENTICATED/, "it requires a token");
+    await serving.end("SIGTERM");
+  });
+
+  it("buf makes stubs of all that the protos import from the template shown", async () => {
+    const folder = mkdtempSync(path.join(tmpdir(), "rollcall-test-"));
+    try {
+      const template = path.join(folder, "my.gen.yaml");
+      writeFileSync(template, codeBlock(readme, { marker: "test: buf template" }).code);
+      const { code } = codeBlock(readme, { marker: "test: buf" });
+      const generating = run(code.trim().replace("my.gen.yaml", `${template} --output ${folder}`));
+      await generating.ended;
+      assert.equal(generating.output, "");
+      for (const stub of ["presence/v1/presence_service", "buf/validate/validate", "google/rpc/status"]) {
+        assert.ok(existsSync(path.join(folder, "stubs", `${stub}_pb.js`)), stub);
+      }
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  it("npm pack puts into the file what is said", async () => {
+    const packing = run("npm pack --dry-run --json --silent");
+    await packing.ended;
+    const [packed] = JSON.parse(packing.output) as { filename: string; files: { path: string }[] }[];
+    assert.ok(readme.includes(packed!.filename));
+    const parts = new Set(packed!.files.map((file) => file.path.split("/")[0]));
+    assert.deepEqual([...parts].sort(), ["README.md", "dist", "package.json", "proto", "third_party"]);
+    for (const needed of ["dist/src/client/index.js", "dist/src/client/index.d.ts", "dist/src/cli/main.js"]) {
+      assert.ok(
+        packed!.files.some((file) => file.path === needed),
+        needed,
+      );
+    }
   });
 
   it("every link leads somewhere", () => {
