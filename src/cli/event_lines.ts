@@ -1,6 +1,6 @@
 import type { PresenceEvent, Reconnecting, UserState } from "../client/index.js";
 import type { Colors } from "./io.js";
-import { formatStates, printable, timeOfDay } from "./printable.js";
+import { formatStates, printable, printableName, timeOfDay } from "./printable.js";
 
 /** Who watches what, for the words of the first line. */
 export interface Watch {
@@ -31,7 +31,7 @@ export function lostObject({ state, attempt, reason, retryInMs }: Reconnecting):
 
 function sentences(event: PresenceEvent, watch: Watch, colors: Colors): string[] {
   const { bold, green, red, yellow, dim } = colors;
-  const name = (userId: string): string => bold(printable(userId));
+  const name = (userId: string): string => bold(printableName(userId));
   const joined = (userId: string): string => `${name(userId)} ${green("joined")}`;
   const left = (userId: string): string => `${name(userId)} ${red("left")}`;
   const timedOut = (userId: string): string => `${name(userId)} ${yellow("timed out")}`;
@@ -41,8 +41,8 @@ function sentences(event: PresenceEvent, watch: Watch, colors: Colors): string[]
     case "subscribed":
       return [
         watch.quiet
-          ? `watching ${printable(watch.channel)} unseen`
-          : `in ${printable(watch.channel)} as ${name(watch.user)}`,
+          ? `watching ${printableName(watch.channel)} unseen`
+          : `in ${printableName(watch.channel)} as ${name(watch.user)}`,
       ];
     case "snapshot":
       return [`${event.members.size} online`, ...[...event.members.values()].map(has)];
@@ -68,7 +68,7 @@ function sentences(event: PresenceEvent, watch: Watch, colors: Colors): string[]
 
 function difference(changed: readonly string[], removed: readonly string[]): string {
   const parts = [];
-  if (changed.length > 0) parts.push(`changed ${changed.map(printable).join(", ")}`);
-  if (removed.length > 0) parts.push(`removed ${removed.map(printable).join(", ")}`);
+  if (changed.length > 0) parts.push(`changed ${changed.map(printableName).join(", ")}`);
+  if (removed.length > 0) parts.push(`removed ${removed.map(printableName).join(", ")}`);
   return parts.length === 0 ? "" : `  (${parts.join("; ")})`;
 }

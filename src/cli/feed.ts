@@ -1,7 +1,8 @@
-import { Command, Option } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
 import type { ChannelType, FeedEvent, Reconnecting } from "../client/index.js";
 import { lostLine, lostObject } from "./event_lines.js";
 import { feedLines } from "./feed_lines.js";
+import { follow } from "./follow.js";
 import { colorsFor, type Io, printLine } from "./io.js";
 import { addConnectionOptions, type ConnectionFlags } from "./options.js";
 import { jsonLine } from "./printable.js";
@@ -30,14 +31,20 @@ export function feedCommand(io: Io): Command {
 A line per event: time, channel, user, and what happened. "occupied" is a channel's
 first user, "vacated" the departure of its last one. A lost connection is made again;
 events that happened meanwhile are missed, and --snapshot shows each occupied channel
-again. Needs the right to watch channels. Ctrl-C ends it.
+again. Needs the right to watch channels. Ctrl-C ends it. With --json the last line
+says why it ended: kind "closed", with reason, message and exitCode.
 
 Examples:
   $ rollcall feed
   $ rollcall feed --prefix game_ --snapshot
   $ rollcall feed --channel chat_room lobby --json | jq -c 'select(.kind == "vacated").channel.name'`,
     )
-    .action((flags: FeedFlags) => feed(io, flags));
+    .action((flags: FeedFlags) => {
+      if (command.getOptionValueSource("type") === "cli" && !flags.channel) {
+        throw new InvalidArgumentError("--type is the type of --channel, which is missing");
+      }
+      return feed(io, flags);
+    });
   return addConnectionOptions(command);
 }
 
@@ -49,34 +56,16 @@ async function feed(io: Io, flags: FeedFlags): Promise<void> {
   const lost = (status: Reconnecting): void =>
     printLine(io, flags.json ? jsonLine(lostObject(status)) : lostLine(status, colors));
   await withPresence(io, flags, async ({ presence }) => {
-    // The deadline is for the beginning alone: the stream itself has no end.
-    const opening = new AbortController();
-    const timer = setTimeout(() => opening.abort(new DOMException("no answer in time", "TimeoutError")), flags.timeout);
     const channels = flags.channel?.map((name) => ({ type: flags.type, name }));
     const { prefix, snapshot: withSnapshot } = flags;
-    const events = presence.watchChannels({
-      channels,
-      prefix,
-      withSnapshot,
-      signal: opening.signal,
-      // A wrong address must fail at once; a connection that worked is worth waiting for.
-      reconnect: { connectTimeoutMs: 0 },
-      onStatus: (status) => {
-        if (status.state === "reconnecting") lost(status);
-      },
+    await follow(io, {
+      timeoutMs: flags.timeout,
+      json: flags.json ?? false,
+      endedElsewhere: "the server ended the stream",
+      open: (options) => presence.watchChannels({ channels, prefix, withSnapshot, ...options }),
+      show,
+      lost,
+      end: () => {},
     });
-    const end = (): void => void events.close();
-    const stopListening = io.onInterrupt(end);
-    io.stdoutClosed.addEventListener("abort", end);
-    try {
-      for await (const event of events) {
-        clearTimeout(timer);
-        show(event);
-      }
-    } finally {
-      clearTimeout(timer);
-      io.stdoutClosed.removeEventListener("abort", end);
-      stopListening();
-    }
   });
 }

@@ -1,6 +1,6 @@
 import type { ChannelId, FeedEvent, UserState } from "../client/index.js";
 import type { Colors } from "./io.js";
-import { formatStates, printable, timeOfDay } from "./printable.js";
+import { formatStates, printable, printableName, timeOfDay } from "./printable.js";
 
 /** What an event of a feed says to a person: lines with time of day, channel and what happened, safe to print. */
 export function feedLines(event: FeedEvent, colors: Colors): string[] {
@@ -23,7 +23,7 @@ export function feedLines(event: FeedEvent, colors: Colors): string[] {
 }
 
 function sentences(event: FeedEvent & { channel: ChannelId }, { bold, dim, green, red, yellow }: Colors): string[] {
-  const name = (userId: string): string => bold(printable(userId));
+  const name = (userId: string): string => bold(printableName(userId));
   const has = ({ userId, states }: UserState): string =>
     `${name(userId)}  ${formatStates(states) || dim("(no state)")}`;
   switch (event.kind) {
@@ -47,5 +47,5 @@ function sentences(event: FeedEvent & { channel: ChannelId }, { bold, dim, green
 }
 
 function channelName({ type, name }: ChannelId): string {
-  return type === "stream" ? `${printable(name)} (stream)` : printable(name);
+  return type === "stream" ? `${printableName(name)} (stream)` : printableName(name);
 }

@@ -3,7 +3,7 @@ import type { Io } from "./io.js";
 import { isTerminal, printLine } from "./io.js";
 import type { ChannelFlags } from "./options.js";
 import { addChannelOptions } from "./options.js";
-import { jsonLine, printable, sortedPairs } from "./printable.js";
+import { formatPair, jsonLine, sortedPairs } from "./printable.js";
 import { withPresence } from "./session.js";
 
 /** `rollcall get CHANNEL USER`: prints a user's state (S13). */
@@ -15,8 +15,8 @@ export function getCommand(io: Io): Command {
     .addHelpText(
       "after",
       `
-Prints one KEY=VALUE per line. Control characters are shown by their code; --json
-has the exact values, and the revision for "set --expect".
+Prints one KEY=VALUE per line. What is not one plain word is quoted, and invisible
+characters are shown by their code; --json has the exact values, and the revision for "set --expect".
 
 Examples:
   $ rollcall get chat_room tony
@@ -28,7 +28,7 @@ Examples:
         const state = await room.getState(user, { signal: deadline() });
         if (flags.json) return printLine(io, jsonLine(state));
         const pairs = sortedPairs(state.states);
-        for (const [key, value] of pairs) printLine(io, `${printable(key)}=${printable(value)}`);
+        for (const [key, value] of pairs) printLine(io, formatPair(key, value));
         if (pairs.length === 0 && isTerminal(io)) printLine(io, "(no state)");
       });
     });

@@ -18,8 +18,8 @@ export interface Io {
   /** Aborted when nobody reads stdout any more (`| head`). */
   readonly stdoutClosed: AbortSignal;
   /**
-   * Calls back at the first Ctrl-C or SIGTERM, which then does not end the process; the second one does. Returns how
-   * to stop listening.
+   * Calls back at the first SIGINT (Ctrl-C), SIGTERM or SIGHUP, which then does not end the process; the second one
+   * does. Returns how to stop listening.
    */
   onInterrupt(listener: () => void): () => void;
   /** Calls back when the terminal's size changed; returns how to stop listening. */
@@ -44,25 +44,32 @@ export function printLine({ stdout }: Io, line: string): void {
   stdout.write(`${line}\n`);
 }
 
-/** What a process ends with that was told twice to stop, as shells have it. */
-const INTERRUPTED = 130;
-
 /**
  * Signals that come within this time, in ms, are one Ctrl-C: npx passes on what the terminal has sent already. Taken for
  * a second one, it would end the process before it has left the channel.
  */
 const ONE_KEYSTROKE_MS = 500;
 
+/** Signals that end a command. The system sends SIGHUP when the terminal is closed. */
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
+/** Errors of a pipe whose reader has closed it; ECONNRESET if it had unread data. */
+const CLOSED_PIPE = new Set(["EPIPE", "ECONNRESET"]);
+
 /** The world of a real process. */
 export function processIo(): Io {
   const closed = new AbortController();
+  let interrupted = false;
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code !== "EPIPE") {
-      process.stderr.write(`rollcall: standard output: ${error.message}\n`);
-      process.exitCode = EXIT_CODES.unexpected;
-    }
+    // Every later write fails too. A closed pipe is no failure, nor is a terminal that is closed while the command leaves.
+    const isSilent = closed.signal.aborted || interrupted || CLOSED_PIPE.has(error.code ?? "");
     closed.abort(error);
+    if (isSilent) return;
+    process.stderr.write(`rollcall: standard output: ${error.message}\n`);
+    process.exitCode = EXIT_CODES.output;
   });
+  // A failure that cannot be printed still has its exit code. The server counts the lines of its log that are lost.
+  process.stderr.on("error", () => {});
   return {
     stdout: process.stdout,
     stderr: process.stderr,
@@ -76,13 +83,16 @@ export function processIo(): Io {
         const now = performance.now();
         if (askedAt === undefined) {
           askedAt = now;
+          interrupted = true;
           listener();
         } else if (now - askedAt > ONE_KEYSTROKE_MS) {
-          process.exit(INTERRUPTED);
+          process.exit(EXIT_CODES.interrupted);
         }
       };
-      process.on("SIGINT", onSignal).on("SIGTERM", onSignal);
-      return () => process.off("SIGINT", onSignal).off("SIGTERM", onSignal);
+      for (const signal of SIGNALS) process.on(signal, onSignal);
+      return () => {
+        for (const signal of SIGNALS) process.off(signal, onSignal);
+      };
     },
     onResize: (listener) => {
       process.stdout.on("resize", listener);

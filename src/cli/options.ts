@@ -1,7 +1,8 @@
 import { userInfo } from "node:os";
 import type { Command } from "commander";
-import { InvalidArgumentError, Option } from "commander";
+import { CommanderError, InvalidArgumentError, Option } from "commander";
 import type { ChannelType } from "../client/index.js";
+import { parseServerAddress } from "./address.js";
 
 /** What every command that talks to a server is told. */
 export interface ConnectionFlags {
@@ -31,13 +32,13 @@ export function addConnectionOptions(command: Command): Command {
     .addOption(
       new Option("--token <token>", "a token that shows who you are; better in the environment")
         .env("ROLLCALL_TOKEN")
-        .argParser(nonEmpty),
+        .argParser(parseToken),
     )
     .addOption(
       new Option("-a, --address <host:port>", "where the server is")
         .env("ROLLCALL_ADDRESS")
         .default("127.0.0.1:50051")
-        .argParser(nonEmpty),
+        .argParser(parseServerAddress),
     )
     .addOption(
       new Option("--timeout <time>", "how long to wait for an answer: 500ms, 5s, 1m")
@@ -81,7 +82,7 @@ export function parseDuration(text: string): number {
   const match = /^(\d+(?:\.\d+)?)(ms|s|m)$/.exec(text);
   const milliseconds = Number(match?.[1]) * { ms: 1, s: 1000, m: 60_000 }[match?.[2] ?? "ms"]!;
   if (!(milliseconds > 0 && milliseconds <= 86_400_000)) {
-    throw new InvalidArgumentError("Give a number and a unit, such as 500ms, 5s or 1m.");
+    throw new InvalidArgumentError("Give a number above 0 and a unit, such as 500ms, 5s or 1m; at most 1440m.");
   }
   return milliseconds;
 }
@@ -94,12 +95,47 @@ export function parseRevision(text: string): bigint {
   return BigInt(text);
 }
 
-/** `KEY=VALUE`, added to the pairs before it. The value may be empty and may hold further `=`; of equal keys the last one counts. */
+/** `KEY=VALUE`, added to the pairs before it. The value may be empty and may hold further `=`. */
 export function parsePair(text: string, before: Readonly<Record<string, string>> = {}): Record<string, string> {
   const at = text.indexOf("=");
   if (at < 1) throw new InvalidArgumentError(`"${text}" is not KEY=VALUE.`);
+  if (Object.hasOwn(before, text.slice(0, at))) {
+    throw new InvalidArgumentError(`the key "${text.slice(0, at)}" is given twice.`);
+  }
   // fromEntries, unlike assignment, makes an own property of "__proto__".
   return Object.fromEntries([...Object.entries(before), [text.slice(0, at), text.slice(at + 1)]]);
+}
+
+const REPEATABLE = new WeakSet<Option>();
+
+/** Marks an option that may be given several times; `refuseDoubles` refuses the others. */
+export function repeatable(option: Option): Option {
+  REPEATABLE.add(option);
+  return option;
+}
+
+/** Makes a command refuse an option that is given twice, unless it is `repeatable` or takes a list. */
+export function refuseDoubles(command: Command): void {
+  for (const option of command.options) {
+    if (REPEATABLE.has(option) || option.variadic) continue;
+    let given = false;
+    command.on(`option:${option.name()}`, () => {
+      if (given) command.error(`error: option '${option.flags}' is given twice; give it once`);
+      given = true;
+    });
+  }
+}
+
+/** The message does not repeat the token, which is a secret. */
+function parseToken(text: string): string {
+  if (!/^[!-~]+$/.test(text)) {
+    throw new CommanderError(
+      2,
+      "rollcall.invalidToken",
+      "--token or ROLLCALL_TOKEN: a token is not empty and has no spaces",
+    );
+  }
+  return text;
 }
 
 function nonEmpty(text: string): string {

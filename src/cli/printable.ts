@@ -1,29 +1,60 @@
 /**
- * What must not reach a terminal as it is: control characters, which it obeys,
- * and those that reorder or hide text, which deceive its reader. Ids and states
- * come from other people.
+ * Characters that must not reach a terminal as they are: control characters, and those that reorder or hide text or
+ * have no visible form. Ids and states come from other people. The first group is what is allowed of them: joiners
+ * between letters of scripts that need them and between the parts of an emoji, and the selector of coloured emoji.
  */
-const UNPRINTABLE =
-  /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/gu;
+const UNPRINTABLE = new RegExp(
+  [
+    String.raw`((?<=[JOIN]\ufe0f?)[\u200c\u200d](?=[JOIN])|(?<=\p{Extended_Pictographic})\ufe0f|\ufe0f(?=\u20e3))`,
+    String.raw`[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800\ufff9-\ufffb]`,
+  ]
+    .join("|")
+    .replaceAll(
+      "JOIN",
+      String.raw`\p{Extended_Pictographic}\p{Emoji_Modifier}\p{sc=Arab}\p{sc=Syrc}\p{sc=Mong}\p{sc=Deva}\p{sc=Beng}\p{sc=Guru}\p{sc=Gujr}\p{sc=Orya}\p{sc=Taml}\p{sc=Telu}\p{sc=Knda}\p{sc=Mlym}\p{sc=Sinh}\p{sc=Khmr}\p{sc=Mymr}`,
+    ),
+  "gu",
+);
+
+/** Spaces that look like the plain one, or like none. */
+const OTHER_SPACES = /(?! )\p{Zs}/gu;
 
 const SHORT: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
 
 /** A text that is safe to print, on one line: unprintable characters are shown by their code, as `\x1b` or `\u202e`. */
 export function printable(text: string): string {
-  return text.replace(UNPRINTABLE, (character) => SHORT[character] ?? escapeOf(character, 2));
+  return text.replace(UNPRINTABLE, (character, allowed?: string) => allowed ?? SHORT[character] ?? codeOf(character));
+}
+
+/**
+ * An id or a value so that two different ones never look the same: what is empty or not one plain word is in quotes,
+ * with backslashes, quotes and unusual spaces escaped.
+ */
+export function printableName(text: string): string {
+  const shown = printable(text.replaceAll("\\", "\\\\")).replace(OTHER_SPACES, codeOf);
+  return /^[^\s"=,;()]+$/.test(shown) ? shown : `"${shown.replaceAll('"', '\\"')}"`;
 }
 
 /** One value as a line of JSON that is safe to print. The client's values have a `toJSON` for bigints and maps. */
 export function jsonLine(value: unknown): string {
   // JSON itself escapes only the first 32.
-  return JSON.stringify(value).replace(UNPRINTABLE, (character) => escapeOf(character, 4));
+  return JSON.stringify(value).replace(
+    UNPRINTABLE,
+    (character, allowed?: string) =>
+      allowed ?? Array.from({ length: character.length }, (_, n) => `\\u${hex(character.charCodeAt(n), 4)}`).join(""),
+  );
 }
 
 /** A state as `Mic=True Mood="so so"`, by key; empty for an empty state. */
 export function formatStates(states: Readonly<Record<string, string>>): string {
   return sortedPairs(states)
-    .map(([key, value]) => `${quoted(key)}=${quoted(value)}`)
+    .map(([key, value]) => formatPair(key, value))
     .join(" ");
+}
+
+/** One pair of a state as `Mood="so so"`. */
+export function formatPair(key: string, value: string): string {
+  return `${printableName(key)}=${printableName(value)}`;
 }
 
 /** A state's pairs, ordered by key. */
@@ -36,13 +67,12 @@ export function timeOfDay(time: Date): string {
   return time.toTimeString().slice(0, 8);
 }
 
-function quoted(text: string): string {
-  const shown = printable(text);
-  return /^[^\s"=]+$/.test(shown) ? shown : `"${shown.replaceAll('"', '\\"')}"`;
+function codeOf(character: string): string {
+  const code = character.codePointAt(0)!;
+  if (code > 0xffff) return `\\u{${code.toString(16)}}`;
+  return code <= 0xff ? `\\x${hex(code, 2)}` : `\\u${hex(code, 4)}`;
 }
 
-function escapeOf(character: string, digits: 2 | 4): string {
-  const code = character.charCodeAt(0);
-  const hex = code.toString(16);
-  return digits === 2 && code <= 0xff ? `\\x${hex.padStart(2, "0")}` : `\\u${hex.padStart(4, "0")}`;
+function hex(code: number, digits: number): string {
+  return code.toString(16).padStart(digits, "0");
 }

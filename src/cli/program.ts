@@ -5,6 +5,7 @@ import { feedCommand } from "./feed.js";
 import { getCommand } from "./get.js";
 import type { Io } from "./io.js";
 import { loadCommand } from "./load.js";
+import { refuseDoubles } from "./options.js";
 import { rmCommand } from "./rm.js";
 import { setCommand } from "./set.js";
 import { tokenCommand } from "./token.js";
@@ -37,6 +38,9 @@ Environment:
   ROLLCALL_ADDRESS   where the server is, instead of --address
   ROLLCALL_TOKEN     a token that shows who you are, instead of --token
   NO_COLOR           no colours, whatever the terminal
+
+An option wins over its variable. A variable that is set must not be empty. Options
+that are given twice are refused, unless their help says otherwise.
 ${EXIT_CODES_HELP}`,
     );
   const commands = [
@@ -55,6 +59,7 @@ ${EXIT_CODES_HELP}`,
   ];
   for (const command of commands) program.addCommand(command);
   for (const command of [program, ...commands]) {
+    refuseDoubles(command);
     command.exitOverride().configureOutput({
       writeOut: (text) => io.stdout.write(text),
       // Errors are printed by whoever runs the program, as one line.

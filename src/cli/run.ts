@@ -1,7 +1,9 @@
 import { Command } from "commander";
+import { unknownVariables } from "./environment.js";
 import { EXIT_CODES } from "./exit_codes.js";
 import { reportOf } from "./failure.js";
 import type { Io } from "./io.js";
+import { jsonLine, printable } from "./printable.js";
 import { createProgram } from "./program.js";
 
 /**
@@ -9,11 +11,15 @@ import { createProgram } from "./program.js";
  * on stderr, in one line, and returns the exit code.
  */
 export async function run(args: readonly string[], io: Io): Promise<number> {
+  const json = args.includes("--json");
+  for (const message of await unknownVariables(io.env)) {
+    io.stderr.write(`${json ? jsonLine({ warning: { message } }) : `rollcall: warning: ${printable(message)}`}\n`);
+  }
   try {
     await createProgram(io, await loadServe(args)).parseAsync(args, { from: "user" });
     return EXIT_CODES.ok;
   } catch (error) {
-    const { exitCode, line } = reportOf(error, args.includes("--json"));
+    const { exitCode, line } = reportOf(error, json);
     if (line !== undefined) io.stderr.write(`${line}\n`);
     return exitCode;
   }

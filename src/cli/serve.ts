@@ -13,6 +13,7 @@ import {
 } from "../server/settings.js";
 import { banner } from "./banner.js";
 import { EXIT_CODES } from "./exit_codes.js";
+import { repeatable } from "./options.js";
 
 type ByPattern = Readonly<Record<string, ChannelSettings>>;
 
@@ -57,6 +58,7 @@ function toOption(key: string, setting: Setting): Option {
   if (setting.default !== undefined) option.default(parseSetting(setting, setting.default), setting.default);
   if (setting.kind === "switch") option.preset("true");
   if (setting.deprecated) option.hideHelp();
+  if (setting.kind === "channels") repeatable(option);
   return option.argParser((text: string, before: unknown) => {
     try {
       const value = parseSetting(setting, text);
@@ -75,8 +77,6 @@ function placeholder(setting: Setting): string {
 }
 
 async function serve(options: Partial<ServerSettings>): Promise<void> {
-  // A closed log does not end the server; the lines that are lost are counted.
-  process.stderr.on("error", () => {});
   let server: RollcallServer;
   try {
     server = await startServer({ ...secretsOf(process.env), ...options });
@@ -84,7 +84,7 @@ async function serve(options: Partial<ServerSettings>): Promise<void> {
     const line = explain(error);
     if (line === undefined) throw error;
     process.stderr.write(`rollcall: ${line}\n`);
-    process.exitCode = 2;
+    process.exitCode = EXIT_CODES.usage;
     return;
   }
   // Listened for before anybody can know that we run; and the handlers stay, because npm passes on a signal that the
@@ -103,8 +103,9 @@ async function serve(options: Partial<ServerSettings>): Promise<void> {
   process.stdout.write(banner(server));
   await told;
   await server.close();
-  // A full pipe of standard output or standard error that is not read would keep the process alive.
-  process.exit();
+  // A full pipe of standard output or standard error that is not read would keep the process alive. A banner that could
+  // not be written is no failure of the server.
+  process.exit(EXIT_CODES.ok);
 }
 
 /** The settings that are taken from the environment alone. */

@@ -4,7 +4,7 @@ import type { Io } from "./io.js";
 import { printLine } from "./io.js";
 import type { ChannelFlags } from "./options.js";
 import { addChannelOptions, parsePair, parseRevision } from "./options.js";
-import { formatStates, jsonLine, printable } from "./printable.js";
+import { formatStates, jsonLine, printableName, timeOfDay } from "./printable.js";
 import { withPresence } from "./session.js";
 
 interface SetFlags extends ChannelFlags {
@@ -23,7 +23,8 @@ export function setCommand(io: Io): Command {
     .addHelpText(
       "after",
       `
-A state set before joining is kept for 300 s and takes effect when you join.
+A state set before joining takes effect when you join. The answer says when it is
+forgotten if you do not (see "rollcall serve --pending-ttl").
 
 Examples:
   $ rollcall set chat_room Mode=Happy Mic=False
@@ -44,11 +45,13 @@ Examples:
 export function resultLine(result: StateResult, channel: string, json: boolean | undefined): string {
   if (json) return jsonLine(result);
   const { state, pending } = result;
-  const who = printable(state.userId);
-  const where = printable(channel);
+  const who = printableName(state.userId);
+  const where = printableName(channel);
   const pairs = formatStates(state.states);
   const states = pairs || "(no state)";
   if (pending && pairs === "") return `${who} is not in ${where}; nothing is pending`;
   if (!pending) return `${who} in ${where}: ${states} (revision ${state.revision})`;
-  return `${who} is not in ${where}; pending for 300 s, until ${who} joins: ${states}`;
+  const { pendingExpireTime } = result as StateResult & { readonly pendingExpireTime?: Date };
+  const until = pendingExpireTime ? `, forgotten at ${timeOfDay(pendingExpireTime)}` : "";
+  return `${who} is not in ${where}; pending until ${who} joins${until}: ${states}`;
 }

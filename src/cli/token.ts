@@ -2,6 +2,7 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import { type ChannelGrant, type NameRule, RIGHTS, type Right } from "../model/grant.js";
 import type { Io } from "./io.js";
 import { printLine } from "./io.js";
+import { repeatable } from "./options.js";
 
 interface TokenFlags {
   readonly user: string;
@@ -24,25 +25,33 @@ export function tokenCommand(io: Io): Command {
     .requiredOption("-u, --user <id>", "whose token: who the caller is")
     .option("--app <name>", "the namespace that the user lives in")
     .addOption(
-      new Option(
-        "--allow <pattern=right,...>",
-        `rights in channels: ${RIGHTS.join(", ")}; may be given several times (default: *=subscribe,write,read)`,
-      ).argParser(parseAllow((pattern) => ({ pattern }))),
-    )
-    .addOption(
-      new Option(
-        "--allow-name <name=right,...>",
-        "rights in the channel of exactly this name, also if it ends with a star",
-      ).argParser(parseAllow((name) => ({ name }))),
-    )
-    .addOption(
-      new Option("--act-as <pattern>", "users to act for; may be given several times").argParser(
-        (text: string, before: readonly string[] = []) => [...before, text],
+      repeatable(
+        new Option(
+          "--allow <pattern=right,...>",
+          `rights in channels: ${RIGHTS.join(", ")}; may be given several times (default: *=subscribe,write,read)`,
+        ).argParser(parseAllow((pattern) => ({ pattern }))),
       ),
     )
     .addOption(
-      new Option("--act-as-name <id>", "a user to act for, of exactly this id").argParser(
-        (name: string, before: readonly NameRule[] = []) => [...before, { name }],
+      repeatable(
+        new Option(
+          "--allow-name <name=right,...>",
+          "rights in the channel of exactly this name, also if it ends with a star; may be given several times",
+        ).argParser(parseAllow((name) => ({ name }))),
+      ),
+    )
+    .addOption(
+      repeatable(
+        new Option("--act-as <pattern>", "users to act for; may be given several times").argParser(
+          (text: string, before: readonly string[] = []) => [...before, text],
+        ),
+      ),
+    )
+    .addOption(
+      repeatable(
+        new Option("--act-as-name <id>", "a user to act for, of exactly this id; may be given several times").argParser(
+          (name: string, before: readonly NameRule[] = []) => [...before, { name }],
+        ),
       ),
     )
     .addOption(

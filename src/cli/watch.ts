@@ -1,8 +1,11 @@
 import { Command, Option } from "commander";
+import type { PresenceEvent, Subscription } from "../client/index.js";
+import { follow } from "./follow.js";
 import type { Io } from "./io.js";
 import { isTerminal } from "./io.js";
 import type { ChannelFlags } from "./options.js";
-import { addChannelOptions, parsePair, userOf } from "./options.js";
+import { addChannelOptions, parsePair, repeatable, userOf } from "./options.js";
+import { printableName } from "./printable.js";
 import { withPresence } from "./session.js";
 import { jsonView, lineView, tableView } from "./watch_view.js";
 
@@ -17,16 +20,20 @@ export function watchCommand(io: Io): Command {
   const command = new Command("watch")
     .description("join a channel and see who is there and what changes")
     .argument("<channel>", "the channel's name")
-    .option("-q, --quiet", "watch without being seen: no join, not in any list")
+    .addOption(new Option("-q, --quiet", "watch without being seen: no join, not in any list").conflicts("set"))
     .addOption(
-      new Option("-s, --set <key=value>", "state to join with; may be given several times").argParser(parsePair),
+      repeatable(
+        new Option("-s, --set <key=value>", "state to join with; may be given several times").argParser(parsePair),
+      ),
     )
-    .option("--include-self", "show your own changes too")
+    .option("--include-self", "show your own changes too, as --quiet always does")
     .addHelpText(
       "after",
       `
 On a terminal a table is kept up to date; elsewhere each event is a line. A
-connection that is lost is made again. Ctrl-C leaves the channel at once.
+connection that is lost is made again. Ctrl-C leaves the channel at once, and so does
+closing the terminal. With --json the last line says why it ended: kind "closed", with
+reason, message and exitCode.
 
 Examples:
   $ rollcall watch chat_room --user tony --set Mode=Happy
@@ -40,38 +47,42 @@ Examples:
 async function watch(io: Io, channel: string, flags: WatchFlags): Promise<void> {
   await withPresence(io, flags, async ({ presence }) => {
     const { quiet = false, includeSelf, set, type } = flags;
-    const shown = { channel, user: userOf(flags), quiet };
+    const own = userOf(flags);
+    const shown = { channel, user: own, quiet };
     const view = flags.json ? jsonView(io) : isTerminal(io) ? await tableView(io, shown) : lineView(io, shown);
 
-    // The deadline is for the beginning alone: the stream itself has no end.
-    const opening = new AbortController();
-    const timer = setTimeout(() => opening.abort(new DOMException("no answer in time", "TimeoutError")), flags.timeout);
-    const room = presence.channel(channel, { type });
-    const subscription = room.subscribe({
-      quiet,
-      includeSelf,
-      initialStates: set,
-      signal: opening.signal,
-      // Who types a wrong address wants to be told so; a connection that worked is worth waiting for.
-      reconnect: { connectTimeoutMs: 0 },
-      onStatus: (status) => {
-        if (status.state === "reconnecting") view.lost(status);
-      },
+    await follow<PresenceEvent, Subscription>(io, {
+      timeoutMs: flags.timeout,
+      json: flags.json ?? false,
+      endedElsewhere: `the session of ${printableName(own)} was ended elsewhere (LeaveChannel)`,
+      // With one's own events the table shows what the same user does elsewhere.
+      open: (options) =>
+        presence.channel(channel, { type }).subscribe({ quiet, includeSelf: true, initialStates: set, ...options }),
+      show: (event, { members }) => view.show(quiet || includeSelf ? event : withoutUser(event, own), members),
+      lost: view.lost,
+      end: view.end,
     });
-    const leave = (): void => void subscription.close();
-    const stopListening = io.onInterrupt(leave);
-    io.stdoutClosed.addEventListener("abort", leave);
-    try {
-      for await (const event of subscription) {
-        clearTimeout(timer);
-        view.show(event, subscription.members);
-      }
-    } finally {
-      clearTimeout(timer);
-      io.stdoutClosed.removeEventListener("abort", leave);
-      view.end();
-      await subscription.close();
-      stopListening();
-    }
   });
+}
+
+/** The event without what it says about one user; undefined if nothing remains. A snapshot stays whole. */
+function withoutUser(event: PresenceEvent, userId: string): PresenceEvent | undefined {
+  switch (event.kind) {
+    case "join":
+    case "leave":
+    case "timeout":
+    case "state_changed":
+      return event.userId === userId ? undefined : event;
+    case "interval": {
+      const others = (ids: readonly string[]): string[] => ids.filter((id) => id !== userId);
+      const joined = others(event.joined);
+      const left = others(event.left);
+      const timedOut = others(event.timedOut);
+      const changed = event.changed.filter((state) => state.userId !== userId);
+      const rest = joined.length + left.length + timedOut.length + changed.length;
+      return rest === 0 ? undefined : { ...event, joined, left, timedOut, changed };
+    }
+    default:
+      return event;
+  }
 }

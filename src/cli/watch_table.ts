@@ -1,8 +1,7 @@
-import Table from "cli-table3";
 import type { UserState } from "../client/index.js";
 import type { Watch } from "./event_lines.js";
 import type { Colors } from "./io.js";
-import { formatStates, printable, timeOfDay } from "./printable.js";
+import { formatStates, printableName, timeOfDay } from "./printable.js";
 
 /** What a frame of the live table shows. */
 export interface Frame {
@@ -24,11 +23,9 @@ export const LOG_LINES = 8;
 /** Title, empty lines, the table's head, the line of those who did not fit, and the cursor's own. */
 const OTHER_LINES = 7;
 
-const BORDERLESS = Object.fromEntries(
-  ["top", "bottom", "left", "right", "mid", "middle"].flatMap((side) =>
-    ["", "-mid", "-left", "-right"].map((corner) => [`${side}${corner}`, ""]),
-  ),
-);
+/** Columns of the time since when a user is present; left out where the terminal is narrow. */
+const SINCE_WIDTH = 10;
+const NARROW = 40;
 
 /** Draws a frame: who is there, with which state, since when, and what happened last. Never larger than the terminal. */
 export function renderFrame({ watch, members, log, columns, rows, colors, live }: Frame): string {
@@ -37,41 +34,60 @@ export function renderFrame({ watch, members, log, columns, rows, colors, live }
   const shown = [...take(members.values(), room)];
   const hidden = members.size - shown.length;
 
-  const widest = Math.max(0, ...shown.map(({ userId }) => widthOf(printable(userId))));
-  const userWidth = Math.min(Math.max(8, widest) + 2, Math.floor(columns / 3));
-  const sinceWidth = 10;
-  const table = new Table({
-    head: ["USER", "STATE", "SINCE"].map(colors.dim),
-    colWidths: [userWidth, Math.max(8, columns - userWidth - sinceWidth - 1), sinceWidth],
-    chars: BORDERLESS,
-    style: { head: [], border: [], "padding-left": 0, "padding-right": 2 },
-  });
+  const widest = Math.max(6, ...shown.map(({ userId }) => widthOf(printableName(userId))));
+  const userWidth = Math.min(widest + 2, Math.floor(columns / 3));
+  const sinceWidth = columns < NARROW ? 0 : SINCE_WIDTH;
+  const stateWidth = Math.max(0, columns - userWidth - sinceWidth);
+  const row = (user: string, state: string, since: string, color: (text: string) => string = String): string =>
+    cut(`${color(cell(user, userWidth))}${cell(state, stateWidth)}${colors.dim(cut(since, sinceWidth))}`, columns);
+
+  const role = watch.quiet ? "watching unseen" : `you are ${printableName(watch.user)}`;
+  const title = `${colors.bold(printableName(watch.channel))}  ${members.size} online, ${role}`;
+  const lines = [cut(title, columns), "", colors.dim(row("USER", "STATE", "SINCE"))];
   for (const { userId, states, joinTime } of shown) {
-    const since = joinTime ? timeOfDay(joinTime) : "";
-    table.push([colors.bold(printable(userId)), formatStates(states), colors.dim(since)]);
+    lines.push(row(printableName(userId), formatStates(states), joinTime ? timeOfDay(joinTime) : "", colors.bold));
   }
-
-  const role = watch.quiet ? "watching unseen" : `you are ${printable(watch.user)}`;
-  const title = `${colors.bold(printable(watch.channel))}  ${members.size} online, ${role}`;
-  const lines = [cut(title, columns), "", ...table.toString().split("\n")];
-  if (hidden > 0) lines.push(colors.dim(`and ${hidden} more`));
+  if (hidden > 0) lines.push(colors.dim(cut(`and ${hidden} more`, columns)));
   lines.push("", ...log.slice(log.length - logLines).map((line) => cut(line, columns)));
-  if (live) lines.push(colors.dim("Ctrl-C leaves"));
-  return lines.join("\n");
+  if (live) lines.push(colors.dim(cut("Ctrl-C leaves", columns)));
+  // The cursor needs the last line of the terminal.
+  const fits = Math.max(0, rows - 1);
+  const needed = lines.length > fits ? lines.filter((line) => line !== "") : lines;
+  return needed.slice(0, fits).join("\n");
 }
 
-/** Cuts a line to a width, by the table's own reckoning of wide characters and colours. */
+/** A text in a column: cut, with at least two spaces behind it where it does not fill a narrow one. */
+function cell(text: string, width: number): string {
+  const shown = cut(text, Math.max(0, width - 2));
+  return shown + " ".repeat(Math.max(0, width - widthOf(shown)));
+}
+
+/** Cuts a line to a width, with an ellipsis for the rest. Colours have no width and stay, so that they are reset. */
 function cut(line: string, columns: number): string {
-  const style = { head: [], border: [], "padding-left": 0, "padding-right": 0 };
-  const table = new Table({ colWidths: [columns], chars: BORDERLESS, style });
-  table.push([line]);
-  return table.toString().trimEnd();
+  if (widthOf(line) <= columns) return line;
+  let width = 0;
+  let text = "";
+  for (const [part] of line.matchAll(PARTS)) {
+    const wide = widthOf(part);
+    if (wide === 0) {
+      text += part;
+    } else if (width < columns) {
+      const fits = width + wide < columns;
+      text += fits ? part : "\u2026";
+      width = fits ? width + wide : columns;
+    }
+  }
+  return text;
 }
 
-/** How many columns a text takes, near enough to make room for it: letters from Hangul on, and emoji, take two. */
+/** A colour, or a character. */
+const PARTS = new RegExp(`${String.fromCharCode(27)}\\[[\\d;]*m|.`, "gsu");
+
+/** An upper bound of the columns that a text takes: letters from Hangul on, and emoji, take two, colours none. */
 function widthOf(text: string): number {
   let width = 0;
-  for (const character of text) width += character < "\u1100" ? 1 : 2;
+  for (const [part] of text.matchAll(PARTS))
+    width += part.startsWith("\u001b") ? 0 : part < "\u1100" || part === "\u2026" ? 1 : 2;
   return width;
 }
 

@@ -7,8 +7,8 @@ import { LOG_LINES, renderFrame } from "./watch_table.js";
 
 /** How `watch` shows what it hears. */
 export interface WatchView {
-  /** Shows one event, after which `members` are these. */
-  show(event: PresenceEvent, members: ReadonlyMap<string, UserState>): void;
+  /** Shows one event, after which `members` are these. Without an event only `members` changed. */
+  show(event: PresenceEvent | undefined, members: ReadonlyMap<string, UserState>): void;
   /** Shows that the connection is lost, and when it is tried again. */
   lost(status: Reconnecting): void;
   /** Shows what is not shown yet, and gives the terminal back. */
@@ -19,6 +19,7 @@ export interface WatchView {
 export function jsonView(io: Io): WatchView {
   return {
     show(event) {
+      if (!event) return;
       // A session's id is as good as a key: it must not end in logs.
       const { sessionId: _, ...shown } = { sessionId: undefined, ...event };
       printLine(io, jsonLine(shown));
@@ -35,6 +36,7 @@ export function lineView(io: Io, watch: Watch): WatchView {
   const colors = colorsFor(io);
   return {
     show(event) {
+      if (!event) return;
       for (const line of eventLines(event, watch, colors)) printLine(io, line);
     },
     lost(status) {
@@ -51,7 +53,17 @@ const FRAME_MS = 50;
 export async function tableView(io: Io, watch: Watch): Promise<WatchView> {
   // Loaded here since it looks at the terminal as soon as it is loaded.
   const { createLogUpdate } = await import("log-update");
-  const draw = createLogUpdate(io.stdout as NodeJS.WritableStream & typeof io.stdout);
+  const size = {
+    // A terminal that does not know its size reports 0.
+    get columns() {
+      return io.stdout.columns || 80;
+    },
+    get rows() {
+      return io.stdout.rows || 24;
+    },
+    write: (text: string) => io.stdout.write(text),
+  };
+  const draw = createLogUpdate(size as unknown as NodeJS.WritableStream & typeof size);
   const colors = colorsFor(io);
   const log: string[] = [];
   let current: ReadonlyMap<string, UserState> = new Map();
@@ -64,8 +76,7 @@ export async function tableView(io: Io, watch: Watch): Promise<WatchView> {
   };
   const frame = (live: boolean): void => {
     timer = undefined;
-    const { columns = 80, rows = 24 } = io.stdout;
-    draw(renderFrame({ watch, members: current, log, columns, rows, colors, live }));
+    draw(renderFrame({ watch, members: current, log, columns: size.columns, rows: size.rows, colors, live }));
   };
   const stopListening = io.onResize(() => frame(true));
 
@@ -73,7 +84,7 @@ export async function tableView(io: Io, watch: Watch): Promise<WatchView> {
     show(event, members) {
       current = members;
       // The table itself says what a snapshot does.
-      add(event.kind === "snapshot" ? [] : eventLines(event, watch, colors));
+      add(!event || event.kind === "snapshot" ? [] : eventLines(event, watch, colors));
     },
     lost(status) {
       add([lostLine(status, colors)]);

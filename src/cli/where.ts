@@ -3,7 +3,7 @@ import type { Io } from "./io.js";
 import { colorsFor, isTerminal, printLine } from "./io.js";
 import type { ConnectionFlags } from "./options.js";
 import { addConnectionOptions } from "./options.js";
-import { formatStates, jsonLine, printable } from "./printable.js";
+import { formatStates, jsonLine, printableName } from "./printable.js";
 import { withPresence } from "./session.js";
 
 /** `rollcall where USER`: lists the channels where a user is present (S19). */
@@ -27,10 +27,10 @@ Examples:
         for await (const { channel, state } of presence.channelsOf(user, { pageSize: 1000, signal: deadline() })) {
           count += 1;
           const states = formatStates(state.states);
-          const line = `${channel.type.padEnd(7)}  ${bold(printable(channel.name))}${states && `  ${states}`}`;
+          const line = `${channel.type.padEnd(7)}  ${bold(printableName(channel.name))}${states && `  ${states}`}`;
           printLine(io, flags.json ? jsonLine({ channel, state }) : line);
         }
-        if (count === 0 && !flags.json && isTerminal(io)) printLine(io, dim(`${printable(user)} is nowhere`));
+        if (count === 0 && !flags.json && isTerminal(io)) printLine(io, dim(`${printableName(user)} is nowhere`));
       });
     });
   return addConnectionOptions(command);

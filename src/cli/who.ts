@@ -2,8 +2,8 @@ import { Command, Option } from "commander";
 import type { Io } from "./io.js";
 import { colorsFor, isTerminal, printLine } from "./io.js";
 import type { ChannelFlags } from "./options.js";
-import { addChannelOptions, parsePair } from "./options.js";
-import { formatStates, jsonLine, printable } from "./printable.js";
+import { addChannelOptions, parsePair, repeatable } from "./options.js";
+import { formatStates, jsonLine, printableName } from "./printable.js";
 import { withPresence } from "./session.js";
 
 interface WhoFlags extends ChannelFlags {
@@ -18,13 +18,15 @@ export function whoCommand(io: Io): Command {
   const command = new Command("who")
     .description("list who is in a channel")
     .argument("<channel>", "the channel's name")
-    .option("-c, --count", "print only how many there are")
+    .addOption(new Option("-c, --count", "print only how many there are").conflicts("states"))
     .option("-s, --states", "print their states too")
     .addOption(
-      new Option(
-        "-f, --filter <key=value>",
-        "only users with this in their state; may be given several times",
-      ).argParser(parsePair),
+      repeatable(
+        new Option(
+          "-f, --filter <key=value>",
+          "only users with this in their state; may be given several times",
+        ).argParser(parsePair),
+      ),
     )
     .option("-i, --user-id <id...>", "only these users, those of them who are there, in this order")
     .addHelpText(
@@ -61,12 +63,12 @@ Examples:
             printLine(io, jsonLine(flags.states ? user : { userId, joinTime }));
           } else {
             const states = formatStates(user.states);
-            printLine(io, bold(printable(user.userId)) + (states && `  ${states}`));
+            printLine(io, bold(printableName(user.userId)) + (states && `  ${states}`));
           }
         }
         if (flags.json || !isTerminal(io)) return;
         const nobody = flags.userId || flags.filter ? "none of these is in" : "nobody is in";
-        printLine(io, dim(count === 0 ? `${nobody} ${printable(channel)}` : `${count} online`));
+        printLine(io, dim(count === 0 ? `${nobody} ${printableName(channel)}` : `${count} online`));
       });
     });
   return addChannelOptions(command);

@@ -30,6 +30,7 @@ const ARROWS: Readonly<Record<string, readonly Arrow[]>> = {
 const FILE_ARROWS: Readonly<Record<string, readonly Arrow[]>> = {
   "src/cli/serve.ts": ["server"],
   "src/cli/banner.ts": ["server"],
+  "src/cli/environment.ts": ["server"],
   "src/cli/token.ts": ["auth", "model"],
 };
 

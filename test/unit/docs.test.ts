@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
+import { EXIT_CODE_MEANINGS, EXIT_CODES } from "../../src/cli/exit_codes.js";
 import type { Io } from "../../src/cli/io.js";
 import { createProgram } from "../../src/cli/program.js";
 import { serveCommand } from "../../src/cli/serve.js";
@@ -100,6 +101,15 @@ describe("documents", () => {
     assert.deepEqual(
       names.filter((name) => !named.has(name)),
       [],
+    );
+  });
+
+  it("list the exit codes as the commands use them", () => {
+    const rows = [...read("docs/operations.md").matchAll(/^\| (\d+) \| (.+) \|$/gm)];
+    const plain = (text: string): string => text.replaceAll("`", "");
+    assert.deepEqual(
+      rows.map(([, code, meaning]) => [Number(code), plain(meaning!)]),
+      Object.entries(EXIT_CODES).map(([name, code]) => [code, EXIT_CODE_MEANINGS[name as keyof typeof EXIT_CODES]]),
     );
   });
 

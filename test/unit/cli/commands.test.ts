@@ -30,10 +30,10 @@ describe("commands", () => {
       assert.deepEqual([code, out], [0, ['tony in room: Mic="" Mode=Happy (revision 8)']]);
     });
 
-    it("says that a state is pending, and for how long (S12)", async () => {
+    it("says that a state is pending (S12)", async () => {
       service.handlers.setState = ({ states }) => ({ state: user("tony", states), pending: true, position: at(0) });
       const { out } = await rollcall(["set", "room", "a=1", ...common]);
-      assert.deepEqual(out, ["tony is not in room; pending for 300 s, until tony joins: a=1"]);
+      assert.deepEqual(out, ["tony is not in room; pending until tony joins: a=1"]);
     });
 
     it("prints the whole answer with --json", async () => {
@@ -60,7 +60,7 @@ describe("commands", () => {
   it("get prints a pair a line, safely, or the exact state as JSON", async () => {
     const states = { b: "line\nline", a: "\u001b[2J so" };
     service.handlers.getState = ({ userId }) => ({ state: user(userId, states, 3) });
-    assert.deepEqual((await rollcall(["get", "room", "anna", ...common])).out, ["a=\\x1b[2J so", "b=line\\nline"]);
+    assert.deepEqual((await rollcall(["get", "room", "anna", ...common])).out, ['a="\\x1b[2J so"', "b=line\\nline"]);
     const { out } = await rollcall(["get", "room", "anna", "--json", ...common]);
     assert.deepEqual([JSON.parse(out[0]!).states, out.length], [states, 1]);
   });
@@ -272,7 +272,7 @@ describe("usage", () => {
       "rollcall watch chat_room",
       "ROLLCALL_ADDRESS",
       "Exit codes:",
-      "6  unreachable",
+      "6    unreachable",
     ]) {
       assert.ok(out.join("\n").includes(words), words);
     }

@@ -79,7 +79,8 @@ describe("feed", () => {
       requests.push(channels.map(({ type, name }) => [type, name]));
       assert.deepEqual([prefix, withSnapshot], [flags[0] === "--prefix" ? "game_" : "", false]);
       stream.end();
-      assert.equal((await done).code, 0);
+      const { code, err } = await done;
+      assert.deepEqual([code, err], [8, ["rollcall: the server ended the stream"]]);
     }
     const { STREAM } = ChannelType;
     assert.deepEqual(requests, [
@@ -106,9 +107,11 @@ describe("feed", () => {
         ["occupied", "chat_room", undefined],
         ["join", "chat_room", "tony"],
         ["vacated", "chat_room", undefined],
+        ["closed", undefined, undefined],
       ],
     );
     assert.equal(events[1].position.revision, "3");
+    assert.deepEqual([events[4].reason, events[4].exitCode], ["ENDED_ELSEWHERE", 8]);
   });
 
   it("says that the connection is lost, and goes on when it is back", async () => {
@@ -142,7 +145,7 @@ describe("feed", () => {
       io.interrupt();
       const { code, out } = await done;
       assert.equal(code, 0);
-      assert.equal(out.length, said.length);
+      assert.equal(out.filter((line) => !line.includes('"closed"')).length, said.length);
       for (const [n, pattern] of said.entries()) assert.match(out[n]!, pattern);
     }
   });

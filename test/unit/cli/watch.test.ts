@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { stripVTControlCharacters } from "node:util";
 import * as grpc from "@grpc/grpc-js";
 import picocolors from "picocolors";
 import { eventLines } from "../../../src/cli/event_lines.js";
@@ -79,11 +80,11 @@ describe("watch", () => {
     const events = (await done).out.map((line) => JSON.parse(line));
     assert.deepEqual(
       events.map(({ kind }) => kind),
-      ["subscribed", "snapshot", "join"],
+      ["subscribed", "snapshot", "join", "closed"],
     );
     assert.deepEqual(
       events.map((event) => "sessionId" in event),
-      [false, false, false],
+      [false, false, false, false],
     );
     assert.deepEqual(
       events[1].members.map(({ userId }: UserState) => userId),
@@ -106,6 +107,17 @@ describe("watch", () => {
     await io.stdout.until(/tony +Mode=Happy/);
     io.stdout.text = "";
     io.resize(60, 30);
+    await io.stdout.until(/tony +Mode=Happy/);
+    io.interrupt();
+    assert.equal((await done).code, 0);
+  });
+
+  it("takes 80 columns and 24 lines for a terminal that reports none", async () => {
+    const io = new FakeIo({ tty: true, env: { NO_COLOR: "1" } });
+    io.resize(0, 0);
+    const done = rollcall(["watch", "chat_room", ...common], io);
+    const stream = await service.nextStream();
+    stream.send(subscribed(), snapshot(2, [user("tony", { Mode: "Happy" }, 2)]));
     await io.stdout.until(/tony +Mode=Happy/);
     io.interrupt();
     assert.equal((await done).code, 0);
@@ -140,14 +152,72 @@ describe("watch", () => {
     assert.equal((await done).code, 0);
   });
 
-  it("says why the server ended the stream", async () => {
-    const done = rollcall(["watch", "chat_room", ...common]);
-    const stream = await service.nextStream();
-    stream.send(subscribed());
-    stream.fail(refusal(grpc.status.ABORTED, "somewhere else", [reasonDetail("SAME_USER_REPLACED")]));
-    const { code, err } = await done;
-    assert.deepEqual([code, err], [4, ["rollcall: SAME_USER_REPLACED: somewhere else"]]);
+  it("redraws the table when the user's own state changes elsewhere, and prints own events only if asked", async () => {
+    for (const { flags, tty, pattern, own } of [
+      { flags: [], tty: true, pattern: /anna +a=2/, own: true },
+      { flags: ["--quiet"], tty: true, pattern: /anna +a=2/, own: true },
+      { flags: [], tty: false, pattern: /tony joined/, own: false },
+      { flags: ["--json"], tty: false, pattern: /"tony"/, own: false },
+      { flags: ["--include-self"], tty: false, pattern: /tony joined/, own: true },
+      { flags: ["--quiet"], tty: false, pattern: /tony joined/, own: true },
+    ]) {
+      const io = new FakeIo({ tty, env: { NO_COLOR: "1" } });
+      const done = rollcall(["watch", "chat_room", ...flags, ...common], io);
+      const stream = await service.nextStream();
+      assert.equal(stream.request.includeSelf, true);
+      stream.send(subscribed(), snapshot(2, [user("anna", { a: "1" }, 2)]));
+      stream.send(changed(3, "anna", { a: "2" }), join(4, "tony"));
+      await io.stdout.until(pattern);
+      io.interrupt();
+      await done;
+      assert.equal(/a=2|"a":"2"/.test(io.stdout.text), own, flags.join(" "));
+    }
   });
+
+  const ends: { why: string; status?: Partial<grpc.StatusObject>; code: number; said: RegExp; reason: string }[] = [
+    { why: "LeaveChannel", code: 8, said: /session of anna was ended elsewhere/, reason: "ENDED_ELSEWHERE" },
+    {
+      why: "the user's return elsewhere",
+      status: refusal(grpc.status.ABORTED, "somewhere else", [reasonDetail("SAME_USER_REPLACED")]),
+      code: 8,
+      said: /^rollcall: SAME_USER_REPLACED: somewhere else$/,
+      reason: "SAME_USER_REPLACED",
+    },
+    {
+      why: "an expired token",
+      status: refusal(grpc.status.UNAUTHENTICATED, "over", [reasonDetail("TOKEN_EXPIRED")]),
+      code: 5,
+      said: /^rollcall: TOKEN_EXPIRED: over$/,
+      reason: "TOKEN_EXPIRED",
+    },
+    {
+      why: "a lost right",
+      status: refusal(grpc.status.PERMISSION_DENIED, "no", [reasonDetail("NOT_ALLOWED")]),
+      code: 5,
+      said: /^rollcall: NOT_ALLOWED: no$/,
+      reason: "NOT_ALLOWED",
+    },
+  ];
+  for (const { why, status, code, said, reason } of ends) {
+    it(`says that ${why} ended it, with exit code ${code}, and in a last line of JSON`, async () => {
+      for (const flags of [[], ["--json"]]) {
+        const io = new FakeIo();
+        const done = rollcall(["watch", "chat_room", ...flags, ...common], io);
+        const stream = await service.nextStream();
+        stream.send(subscribed());
+        await io.stdout.until(/anna|subscribed/);
+        if (status) stream.fail(status);
+        else stream.end();
+        const result = await done;
+        assert.deepEqual([result.code, result.err.length], [code, 1]);
+        if (flags.length === 0) assert.match(result.err[0]!, said);
+        else {
+          const last = JSON.parse(result.out.at(-1)!);
+          assert.deepEqual([last.kind, last.reason, last.exitCode], ["closed", reason, code]);
+        }
+      }
+    });
+  }
 
   it("says that the connection is lost, and goes on when it is back", async () => {
     for (const [flags, said] of [
@@ -168,7 +238,7 @@ describe("watch", () => {
       io.interrupt();
       const { code, out } = await done;
       assert.equal(code, 0);
-      assert.equal(out.length, said.length);
+      assert.equal(out.filter((line) => !line.includes('"closed"')).length, said.length);
       for (const [n, pattern] of said.entries()) assert.match(out[n]!, pattern);
     }
   });
@@ -243,6 +313,27 @@ describe("renderFrame", () => {
       }
     }
     assert.ok(draw(1000, 80, 24).some((line) => /^and \d+ more$/.test(line)));
+  });
+
+  it("fits in every terminal, and never wraps", () => {
+    const members = new Map(
+      ["anna", "托尼托尼托尼托尼", "👋🏽".repeat(20), "x".repeat(128), ""].map((userId) => [
+        userId,
+        { userId, states: { Mood: "так себе ".repeat(20), 键: "值" }, revision: 1n, joinTime: NOON },
+      ]),
+    );
+    const wide = /[\p{sc=Han}\p{Extended_Pictographic}\p{Emoji_Modifier}]/u;
+    const stringWidth = (line: string): number =>
+      [...stripVTControlCharacters(line)].reduce((width, character) => width + (wide.test(character) ? 2 : 1), 0);
+    const log = ["\u001b[31mred\u001b[39m ".repeat(20), "托尼".repeat(60)];
+    const colors = picocolors.createColors(true);
+    for (let columns = 0; columns <= 100; columns++) {
+      for (let rows = 0; rows <= 30; rows++) {
+        const lines = renderFrame({ watch, members, log, columns, rows, colors, live: true }).split("\n");
+        assert.ok(lines.length <= Math.max(1, rows - 1), `${lines.length} lines in ${columns}x${rows}`);
+        for (const line of lines) assert.ok(stringWidth(line) <= columns, `${columns}x${rows}: ${line}`);
+      }
+    }
   });
 
   it("makes room for names that are wide", () => {
