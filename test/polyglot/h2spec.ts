@@ -8,6 +8,12 @@ import path from "node:path";
 /** As the Go module proxy has it. */
 export const H2SPEC = "github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible";
 
+/**
+ * How often in a row a case must fail to count. Some cases send a frame on a stream that the server is about to close,
+ * and Node's answer depends on which comes first: of 12 runs of section 5.1, 1 failed such a case.
+ */
+const RUNS = 3;
+
 /** How long one run may take, in ms: a tenth of the cases wait 2 s for an answer that must not come. */
 const RUN_MS = 180_000;
 
@@ -19,8 +25,8 @@ interface Outcome {
 
 /**
  * Runs h2spec against the server at `address` and against a bare `node:http2` server in this process. Throws if a case
- * fails against the server and passes against the bare one; what Node itself gets wrong is not the server's.
- * Returns the figures.
+ * fails against the server and passes against the bare one in `RUNS` runs; what Node itself gets wrong is not the
+ * server's. Returns the figures.
  */
 export async function checkHttp2(cache: string, address: string): Promise<string> {
   const bare = createServer();
@@ -35,14 +41,19 @@ export async function checkHttp2(cache: string, address: string): Promise<string
   await once(bare, "listening");
   try {
     const port = (bare.address() as AddressInfo).port;
-    const [node, server] = await Promise.all([
-      h2spec(cache, `127.0.0.1:${port}`, "node"),
-      h2spec(cache, address, "server"),
-    ]);
-    const worse = [...server.failed].filter((name) => node.passed.has(name));
-    if (worse.length > 0) throw new Error(`these pass against a bare node:http2 server:\n${worse.join("\n")}`);
-    const figures = ({ passed, failed }: Outcome) => `${passed.size} pass, ${failed.size} fail`;
-    return `${figures(server)}; a bare node:http2 server: ${figures(node)}`;
+    let worse: string[] | undefined;
+    for (let run = 1; run <= RUNS; run++) {
+      const [node, server] = await Promise.all([
+        h2spec(cache, `127.0.0.1:${port}`, "node"),
+        h2spec(cache, address, "server"),
+      ]);
+      const isWorse = (name: string) => server.failed.has(name) && node.passed.has(name);
+      worse = (worse ?? [...server.failed]).filter(isWorse);
+      if (worse.length > 0) continue;
+      const figures = ({ passed, failed }: Outcome) => `${passed.size} pass, ${failed.size} fail`;
+      return `${figures(server)}; a bare node:http2 server: ${figures(node)}`;
+    }
+    throw new Error(`in ${RUNS} runs these pass against a bare node:http2 server:\n${worse!.join("\n")}`);
   } finally {
     bare.close();
     for (const session of sessions) session.destroy();
