@@ -66,6 +66,7 @@ async function load(io: Io, flags: LoadFlags): Promise<void> {
   const progress = io.stderr.isTTY && io.env.TERM !== "dumb" ? progressBar(io) : noProgress;
   const run = new LoadRun({
     address,
+    token: flags.token,
     prefix: flags.user ?? `load-${randomBytes(3).toString("hex")}`,
     users,
     channels,

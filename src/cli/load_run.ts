@@ -13,6 +13,8 @@ import { LoadTally } from "./load_report.js";
 /** What a load is to be. */
 export interface LoadPlan {
   readonly address: string;
+  /** Sent with every call; it must allow to act for all the users. Default: none. */
+  readonly token?: string;
   /** What the names of users and channels begin with. */
   readonly prefix: string;
   readonly users: number;
@@ -62,8 +64,9 @@ export class LoadRun {
   #firstFailure: unknown;
 
   constructor(private readonly plan: LoadPlan) {
-    const { address, connections } = plan;
-    this.#clients = Array.from({ length: connections }, () => createPresenceClient({ address }));
+    const { address, token, connections } = plan;
+    const options = { address, ...(token !== undefined && { token }) };
+    this.#clients = Array.from({ length: connections }, () => createPresenceClient(options));
   }
 
   /** Lets everybody join. Rejects if nobody could. */
