@@ -34,7 +34,7 @@ function steps(marker: string): Step[] {
 
 /** A shell command in a process group of its own, and what it has printed so far. */
 class Running {
-  output = "";
+  #printed = "";
   readonly ended: Promise<unknown>;
   readonly #child: ChildProcess;
   #changed: () => void = () => {};
@@ -48,11 +48,16 @@ class Running {
     });
     for (const stream of [this.#child.stdout!, this.#child.stderr!]) {
       stream.setEncoding("utf8").on("data", (text: string) => {
-        this.output += text;
+        this.#printed += text;
         this.#changed();
       });
     }
     this.ended = once(this.#child, "close").then(() => this.#changed());
+  }
+
+  /** Without the time at which a pending state is forgotten, which differs from run to run. */
+  get output(): string {
+    return this.#printed.replaceAll(/, forgotten at \d\d:\d\d:\d\d/g, "");
   }
 
   /** Resolves when the output has this text; rejects when the command ends without. */
