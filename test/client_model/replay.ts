@@ -4,6 +4,8 @@ import type { PresenceEvent, UserState } from "../../src/client/index.js";
 export interface Held {
   readonly states: Readonly<Record<string, string>>;
   readonly revision: bigint;
+  readonly joinTime?: Date;
+  readonly updateTime?: Date;
 }
 
 /** The members that follow from the events of an iteration, by the rules of docs/clients.md and nothing else. */
@@ -23,7 +25,7 @@ export class Replay {
         for (const state of event.members.values()) this.#set(state);
         return;
       case "join":
-        this.#join(event.userId);
+        this.#join(event.userId, event.time);
         return;
       case "leave":
       case "timeout":
@@ -34,18 +36,18 @@ export class Replay {
         return;
       case "interval":
         for (const userId of [...event.left, ...event.timedOut]) this.members.delete(userId);
-        for (const userId of event.joined) this.#join(userId);
+        for (const userId of event.joined) this.#join(userId, event.time);
         for (const state of event.changed) this.#set(state);
         return;
     }
   }
 
-  #join(userId: string): void {
-    this.members.set(userId, { states: {}, revision: 0n });
+  #join(userId: string, joinTime: Date): void {
+    this.members.set(userId, { states: {}, revision: 0n, joinTime });
   }
 
-  #set({ userId, states, revision }: UserState): void {
-    this.members.set(userId, { states, revision });
+  #set({ userId, states, revision, joinTime, updateTime }: UserState): void {
+    this.members.set(userId, { states, revision, joinTime, updateTime });
   }
 }
 
@@ -65,5 +67,7 @@ export function differencesOf(
 
 function textOf(held: Held | undefined): string {
   if (!held) return "absent";
-  return `${JSON.stringify(Object.entries(held.states).sort())} at ${held.revision}`;
+  // A user that joined in an interval, and has no state yet, is given the time of the interval.
+  const joined = held.revision === 0n ? undefined : held.joinTime?.toISOString();
+  return `${JSON.stringify(Object.entries(held.states).sort())} at ${held.revision}, joined ${joined}, updated ${held.updateTime?.toISOString()}`;
 }

@@ -1,4 +1,4 @@
-import { channelMessageOf } from "../../src/client/from_wire.js";
+import { channelMessageOf, userStateOf } from "../../src/client/from_wire.js";
 import type { RollcallServer } from "../../src/server/server.js";
 import { connect } from "../support/calls.js";
 import { gauge } from "../support/gauge.js";
@@ -65,7 +65,7 @@ export class RestartingServer {
         CHANNELS.map(async (id) => {
           const request = { channel: channelMessageOf(id), includeStates: true, pageSize: 1000 };
           const { users, position } = await client.listOnlineUsers(request);
-          const members = new Map(users.map(({ userId, states, revision }) => [userId, { states, revision }]));
+          const members = new Map(users.map((user) => [user.userId, userStateOf(user)]));
           return { epoch: position?.epoch ?? "", revision: position?.revision ?? 0n, members };
         }),
       );
