@@ -6,10 +6,12 @@ import { KNOWN_FAILURES } from "./known_failures.js";
 import type { Write } from "./own_state.js";
 import type { Place, Round } from "./round.js";
 import { Viewer } from "./viewer.js";
+import { Watcher } from "./watcher.js";
 
 const LEASE_MS = 20_000;
 /** More subscriptions of a device would meet the server's limit of sessions. */
 const MOST_VIEWERS = 4;
+const MOST_WATCHERS = 2;
 const PAUSE_MS = 3;
 
 type CommandOf<Kind extends Command["kind"]> = Extract<Command, { kind: Kind }>;
@@ -54,6 +56,13 @@ export class Actions {
         return this.#heartbeat(device);
       case "leaveLease":
         return this.#leaveLease(device, chosen(device.leases, command.which));
+      case "watch":
+        if (device.openWatchers.length < MOST_WATCHERS) this.#watch(device, command.isSlow);
+        return;
+      case "unwatch":
+        return this.#unwatch(device, chosen(device.openWatchers, command.which), command.by);
+      case "glance":
+        return this.#unwatch(device, this.#watch(device, false), command.by);
       case "read":
         return this.#read(device, command);
       case "reopen":
@@ -67,7 +76,7 @@ export class Actions {
       case "restart":
         return round.restart(command.drain);
       case "step":
-        for (const viewer of round.viewers) viewer.step();
+        for (const one of [...round.viewers, ...round.watchers]) one.step();
         return;
       case "settle":
         for (let n = 0; n < 100 && round.calls.inFlight.some((call) => call.device.isFlowing); n++) await sleep(1);
@@ -224,6 +233,20 @@ export class Actions {
     void this.round.calls.follow("leave of a lease", device, leaving, { reasons: ["SESSION_NOT_FOUND"] });
   }
 
+  #watch(device: Device, isSlow: boolean): Watcher {
+    const watcher = new Watcher(`${device.label}, feed ${++this.#subscriptions}`, device.client, isSlow);
+    device.watchers.push(watcher);
+    return watcher;
+  }
+
+  #unwatch(device: Device, watcher: Watcher | undefined, by: CommandOf<"unwatch">["by"]): void {
+    if (!watcher) return;
+    watcher.mayEnd = true;
+    if (by === "abort") watcher.abort.abort();
+    const ending = by === "return" ? watcher.return() : watcher.feed.close();
+    void this.round.calls.follow(`${this.round.now()} end of ${watcher.label}`, device, ending);
+  }
+
   #read(device: Device, { channel, what }: CommandOf<"read">): void {
     const room = device.channel(channel);
     const read = async (): Promise<void> => {
@@ -238,6 +261,7 @@ export class Actions {
   #reopen(device: Device): void {
     const { round } = this;
     device.wasReopened = true;
+    for (const watcher of device.openWatchers) watcher.mayEnd = true;
     const places = device.openViewers.map((viewer) => {
       viewer.mayEnd = true;
       return round.place(viewer.userId, viewer.channel);

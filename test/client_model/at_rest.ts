@@ -13,7 +13,7 @@ const POLL_MS = 20;
 /** Heals all faults and waits until clients and server agree; throws a list of differences if they do not. */
 export async function rest(round: Round): Promise<void> {
   await round.heal();
-  for (const viewer of round.viewers) viewer.drain(true);
+  for (const one of [...round.viewers, ...round.watchers]) one.drain(true);
   await agree(() => lateCalls(round));
   for (const device of round.devices) await agree(() => unreachable(device));
   for (const device of round.devices) await endLeases(round, device);
@@ -83,6 +83,7 @@ async function differences(round: Round, { withGhosts }: { readonly withGhosts: 
     ...round.problems,
     ...round.calls.problems,
     ...round.viewers.flatMap((viewer) => wrongWith(viewer, truths[viewer.channel]!)),
+    ...round.watchers.flatMap((watcher) => watcher.differences(truths)),
     ...presence(round, truths, withGhosts),
     ...ownStates(round, truths),
     ...(withGhosts ? [] : await leftOvers(round)),
@@ -149,6 +150,7 @@ async function leftOvers(round: Round): Promise<string[]> {
   const expected = {
     rollcall_sessions: open.length,
     'rollcall_readers{state="live"}': open.filter(({ how }) => how.withPresence).length,
+    'rollcall_watchers{state="live"}': round.watchers.filter(({ isOpen }) => isOpen).length,
   };
   const lines = Object.entries(expected).map(async ([name, wanted]) => {
     const value = await round.server.gauge(name);
@@ -168,12 +170,11 @@ async function rebase(round: Round): Promise<void> {
   }
   for (const device of round.devices) {
     device.viewers = device.openViewers;
+    device.watchers = device.openWatchers;
     device.isDisturbed = false;
     device.wasReopened = false;
     device.left.clear();
   }
-  for (const viewer of round.viewers) {
-    viewer.rebase();
-    viewer.drain(false);
-  }
+  for (const viewer of round.viewers) viewer.rebase();
+  for (const one of [...round.viewers, ...round.watchers]) one.drain(false);
 }

@@ -43,6 +43,10 @@ export type Command =
   | { readonly kind: "join"; readonly channel: number; readonly keys: readonly string[] }
   | { readonly kind: "heartbeat" }
   | { readonly kind: "leaveLease"; readonly which: number }
+  | { readonly kind: "watch"; readonly isSlow: boolean }
+  | { readonly kind: "unwatch"; readonly which: number; readonly by: "close" | "abort" | "return" }
+  /** Watches and ends that feed in the same tick. */
+  | { readonly kind: "glance"; readonly by: "close" | "abort" | "return" }
   | { readonly kind: "read"; readonly channel: number; readonly what: "state" | "users" | "count" | "channels" }
   /** Closes the device's client, and makes another. */
   | { readonly kind: "reopen" }
@@ -81,6 +85,7 @@ const channel = fc.nat(CHANNELS.length - 1);
 const which = fc.nat(7);
 const keys = fc.uniqueArray(fc.constantFrom(...KEYS), { minLength: 1, maxLength: 2 });
 const fewKeys = fc.uniqueArray(fc.constantFrom<string>(...KEYS), { maxLength: 2 });
+const ending = fc.constantFrom("close" as const, "close" as const, "abort" as const, "return" as const);
 const rarely = (times: number) => fc.nat(times - 1).map((drawn) => drawn === 0);
 
 const subscribing: fc.Arbitrary<Subscribing> = fc.record({
@@ -127,7 +132,7 @@ const command: fc.Arbitrary<Command> = fc.oneof(
     fc.record({
       kind: oneKind("end"),
       which,
-      by: fc.constantFrom("close" as const, "close" as const, "abort" as const, "return" as const),
+      by: ending,
     }),
   ),
   often(
@@ -150,6 +155,9 @@ const command: fc.Arbitrary<Command> = fc.oneof(
       what: fc.constantFrom("state" as const, "users" as const, "count" as const, "channels" as const),
     }),
   ),
+  often(1, fc.record({ kind: oneKind("watch"), isSlow: rarely(3) })),
+  often(1, fc.record({ kind: oneKind("unwatch"), which, by: ending })),
+  often(1, fc.record({ kind: oneKind("glance"), by: ending })),
   often(1, fc.record({ kind: oneKind("reopen") })),
   often(
     8,

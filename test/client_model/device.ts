@@ -2,6 +2,7 @@ import { createPresenceClient, type PresenceChannel, type PresenceClient } from 
 import { TcpProxy } from "../support/tcp_proxy.js";
 import { CHANNELS, type Fault } from "./commands.js";
 import type { Viewer } from "./viewer.js";
+import type { Watcher } from "./watcher.js";
 
 /** A lease that a device took. */
 export interface HeldLease {
@@ -18,6 +19,8 @@ export class Device {
   /** All subscriptions since the last rest, and those that are open. */
   viewers: Viewer[] = [];
   leases: HeldLease[] = [];
+  /** Its feeds, with those that were closed since the last rest. */
+  watchers: Watcher[] = [];
   /** Whether its network, or the server, had a fault since the last rest. */
   isDisturbed = false;
   /** Channels that it left since the last rest, with all of its sessions. */
@@ -46,6 +49,10 @@ export class Device {
 
   get openViewers(): Viewer[] {
     return this.viewers.filter(({ isOpen }) => isOpen);
+  }
+
+  get openWatchers(): Watcher[] {
+    return this.watchers.filter(({ isOpen }) => isOpen);
   }
 
   /** Whether bytes pass, or soon will. */

@@ -80,10 +80,12 @@ export class OwnState {
       const keeper = reliable.some((holder) => mustKeep(holder, key, latest));
       return keeper ? `${wanted}, and an open subscription held it` : undefined;
     }
-    const mayHaveBeenLost = !reliable.some(({ fault }) => fault === undefined);
+    const firstFault = Math.min(...holders.map(({ fault }) => fault?.at ?? Number.POSITIVE_INFINITY));
+    const mayHaveBeenLost = !reliable.some(({ fault, liveSince = Infinity }) => !fault && liveSince < firstFault);
     const returnedAt = Math.max(0, ...holders.map((holder) => holder.returnedAt));
+    // A state that was lost is filled in where keys are missing.
     const mayBeFilled =
-      values.includes(undefined) || (mayHaveBeenLost && latest.some(({ start }) => start < returnedAt));
+      mayHaveBeenLost && (values.includes(undefined) || latest.some(({ start }) => start < returnedAt));
     const isCarried = holders.some(({ carried }) =>
       carried === "any" ? this.#everSet.get(key)!.has(value) : carried.get(key)?.has(value),
     );

@@ -4,6 +4,7 @@ import { Device, type HeldLease } from "./device.js";
 import { OwnState } from "./own_state.js";
 import { RestartingServer } from "./restarting_server.js";
 import type { Viewer } from "./viewer.js";
+import type { Watcher } from "./watcher.js";
 
 /** Longer than any presence timeout and lease of a round, in ms. */
 const LONG_MS = 31_000;
@@ -65,6 +66,10 @@ export class Round {
 
   get viewers(): Viewer[] {
     return this.devices.flatMap(({ viewers }) => viewers);
+  }
+
+  get watchers(): Watcher[] {
+    return this.devices.flatMap(({ watchers }) => watchers);
   }
 
   place(userId: string, channel: number): Place {
