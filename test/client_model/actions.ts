@@ -157,6 +157,8 @@ export class Actions {
         return device.channel(how.channel).subscribe(options);
       },
     });
+    // The leave may be on its way yet.
+    if (KNOWN_FAILURES.leaveEndsOtherDevices && device.left.has(how.channel)) viewer.mayEnd = true;
     device.viewers.push(viewer);
     return viewer;
   }

@@ -155,7 +155,7 @@ const command: fc.Arbitrary<Command> = fc.oneof(
       what: fc.constantFrom("state" as const, "users" as const, "count" as const, "channels" as const),
     }),
   ),
-  often(1, fc.record({ kind: oneKind("watch"), isSlow: rarely(3) })),
+  often(3, fc.record({ kind: oneKind("watch"), isSlow: rarely(3) })),
   often(1, fc.record({ kind: oneKind("unwatch"), which, by: ending })),
   often(1, fc.record({ kind: oneKind("glance"), by: ending })),
   often(1, fc.record({ kind: oneKind("reopen") })),
