@@ -182,6 +182,9 @@ function isRepeatable(write: Write): boolean {
 
 function merged(together: readonly Waiting[]): Write {
   if (together.length === 1) return together[0]!.write;
-  const states = Object.assign({}, ...together.map(({ write }) => (write as { states: object }).states));
+  // Not Object.assign, which sets the prototype instead of a key named `__proto__`.
+  const states = Object.fromEntries(
+    together.flatMap(({ write }) => Object.entries((write as { states: Readonly<Record<string, string>> }).states)),
+  );
   return { kind: "set", states };
 }

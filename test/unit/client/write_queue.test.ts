@@ -64,6 +64,19 @@ describe("WriteQueue", () => {
     assert.equal(calls.made.length, 1);
   });
 
+  it("keeps a key named __proto__ among what it sends as one", async () => {
+    queue.hold();
+    const waiting = [queue.push(set(JSON.parse('{"__proto__":"1","a":"1"}'))), queue.push(set({ a: "2" }))];
+    queue.release();
+    const { write, result } = await calls.next();
+    assert.deepEqual(Object.entries((write as { states: object }).states), [
+      ["__proto__", "1"],
+      ["a", "2"],
+    ]);
+    result.resolve(answer(1));
+    await Promise.all(waiting);
+  });
+
   it("keeps the order of what cannot be joined", async () => {
     queue.hold();
     const writes: Write[] = [
