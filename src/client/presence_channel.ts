@@ -64,7 +64,8 @@ export interface SubscribeOptions extends CallOptions {
   /** How to come back when the stream was lost; `false`: not at all, its failure ends the subscription. Default: the client's. */
   readonly reconnect?: ReconnectOptions | boolean;
   /**
-   * Called with each new status, before the iteration hears of what led to it. What it throws ends the subscription.
+   * Called with each new status, before the iteration receives what led to it. An error that it throws, or rejects with,
+   * ends the subscription, which then calls it once more with `closed`; an error at `closed` is ignored.
    */
   readonly onStatus?: (status: SubscriptionStatus) => void;
 }

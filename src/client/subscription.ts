@@ -265,7 +265,16 @@ export class Subscription implements AsyncIterable<PresenceEvent>, AsyncDisposab
     if (this.#ended && status.state !== "closed") return;
     this.#status = status;
     if (status.state !== "live") this.#writes?.hold();
-    this.#parts.onStatus?.(status);
+    void this.#report(status);
+  }
+
+  /** Calls the application at once. What it throws, or rejects with, ends the subscription; at `closed` it is dropped. */
+  async #report(status: SubscriptionStatus): Promise<void> {
+    try {
+      await this.#parts.onStatus?.(status);
+    } catch (error) {
+      void this.#stop({ error });
+    }
   }
 
   /**

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import * as grpc from "@grpc/grpc-js";
 import type { PresenceClient, PresenceEvent, SubscribeOptions, Subscription } from "../../../src/client/index.js";
-import { createPresenceClient } from "../../../src/client/index.js";
+import { createPresenceClient, PresenceError } from "../../../src/client/index.js";
 import { Inbox } from "../../support/inbox.js";
 import {
   at,
@@ -108,6 +108,37 @@ describe("Subscription, coming back", () => {
     const lost = ["reconnecting", "UNAVAILABLE"];
     assert.deepEqual(seen, ["live", lost, lost, "live", "closed"]);
   });
+
+  const failures: [string, (error: Error) => unknown][] = [
+    [
+      "throws",
+      (error) => {
+        throw error;
+      },
+    ],
+    ["rejects with", (error) => Promise.reject(error)],
+  ];
+  for (const [how, fail] of failures) {
+    it(`ends with what onStatus ${how}, and reports closed once`, async () => {
+      // From the server, this error would lead to a reconnect.
+      const failure = new PresenceError(
+        "from the application",
+        { code: "UNAVAILABLE" },
+        { cause: new Error("status") },
+      );
+      const seen: string[] = [];
+      const subscription = room().subscribe({
+        onStatus: ({ state }) => {
+          seen.push(state);
+          return fail(failure);
+        },
+      });
+      (await service.nextStream()).send(subscribed(), snapshot(2, [user("tony")]));
+      await assert.rejects(subscription.closed, (error) => error === failure);
+      await subscription.close();
+      assert.deepEqual(seen, ["live", "closed"]);
+    });
+  }
 
   it("does not come back from what waiting does not cure", async () => {
     const [subscription, stream] = await live();
