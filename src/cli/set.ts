@@ -51,7 +51,7 @@ export function resultLine(result: StateResult, channel: string, json: boolean |
   const states = pairs || "(no state)";
   if (pending && pairs === "") return `${who} is not in ${where}; nothing is pending`;
   if (!pending) return `${who} in ${where}: ${states} (revision ${state.revision})`;
-  const { pendingExpireTime } = result as StateResult & { readonly pendingExpireTime?: Date };
+  const { pendingExpireTime } = result;
   const until = pendingExpireTime ? `, forgotten at ${timeOfDay(pendingExpireTime)}` : "";
   return `${who} is not in ${where}; pending until ${who} joins${until}: ${states}`;
 }

@@ -13,6 +13,7 @@ interface WatchFlags extends ChannelFlags {
   readonly quiet?: boolean;
   readonly set?: Record<string, string>;
   readonly includeSelf?: boolean;
+  readonly device?: string;
 }
 
 /** `rollcall watch CHANNEL`: joins a channel and shows who is there and what changes, until Ctrl-C. */
@@ -26,6 +27,7 @@ export function watchCommand(io: Io): Command {
         new Option("-s, --set <key=value>", "state to join with; may be given several times").argParser(parsePair),
       ),
     )
+    .option("--device <id>", "which of your devices this is: a label; ends its lost sessions")
     .option("--include-self", "show your own changes too, as --quiet always does")
     .addHelpText(
       "after",
@@ -46,7 +48,7 @@ Examples:
 
 async function watch(io: Io, channel: string, flags: WatchFlags): Promise<void> {
   await withPresence(io, flags, async ({ presence }) => {
-    const { quiet = false, includeSelf, set, type } = flags;
+    const { quiet = false, includeSelf, set, type, device: deviceId } = flags;
     const own = userOf(flags);
     const shown = { channel, user: own, quiet };
     const view = flags.json ? jsonView(io) : isTerminal(io) ? await tableView(io, shown) : lineView(io, shown);
@@ -57,7 +59,9 @@ async function watch(io: Io, channel: string, flags: WatchFlags): Promise<void> 
       endedElsewhere: `the session of ${printableName(own)} was ended elsewhere (LeaveChannel)`,
       // With one's own events the table shows what the same user does elsewhere.
       open: (options) =>
-        presence.channel(channel, { type }).subscribe({ quiet, includeSelf: true, initialStates: set, ...options }),
+        presence
+          .channel(channel, { type })
+          .subscribe({ quiet, includeSelf: true, initialStates: set, deviceId, ...options }),
       show: (event, { members }) => view.show(quiet || includeSelf ? event : withoutUser(event, own), members),
       lost: view.lost,
       end: view.end,

@@ -21,12 +21,19 @@ export function userStateOf(message: UserStateMessage | undefined): UserState {
     revision: message?.revision ?? 0n,
     ...(message?.updateTime && { updateTime: timestampDate(message.updateTime) }),
     ...(message?.joinTime && { joinTime: timestampDate(message.joinTime) }),
+    ...(message?.detached && { detached: true as const }),
   });
 }
 
 /** The public form of the answer to a change of a state. */
-export function stateResultOf({ state, pending, position }: SetStateResponse | RemoveStateResponse): StateResult {
-  return { state: userStateOf(state), pending, position: positionOf(position) };
+export function stateResultOf(response: SetStateResponse | RemoveStateResponse): StateResult {
+  const { state, pending, position, pendingExpireTime } = response;
+  return {
+    state: userStateOf(state),
+    pending,
+    position: positionOf(position),
+    ...(pendingExpireTime && { pendingExpireTime: timestampDate(pendingExpireTime) }),
+  };
 }
 
 /** The public form of the answer to a join by a lease. */

@@ -1,4 +1,13 @@
 export type { BatchAnswer, BatchResult, JoinEntry, SetStateEntry } from "./batches.js";
+export type {
+  CallOptions,
+  JoinOptions,
+  LeaveOptions,
+  OnlineFilter,
+  OnlineUsersOptions,
+  SetStateOptions,
+  SubscribeOptions,
+} from "./channel_options.js";
 export type { ConnectionOptions } from "./connection.js";
 export { DEFAULT_CHANNEL_OPTIONS } from "./connection.js";
 export type {
@@ -21,16 +30,7 @@ export type {
   VacatedEvent,
 } from "./events.js";
 export type { Feed, WatchChannelsOptions } from "./feed.js";
-export type {
-  CallOptions,
-  JoinOptions,
-  LeaveOptions,
-  OnlineFilter,
-  OnlineUsersOptions,
-  PresenceChannel,
-  SetStateOptions,
-  SubscribeOptions,
-} from "./presence_channel.js";
+export type { PresenceChannel } from "./presence_channel.js";
 export type {
   ChannelOptions,
   ChannelsOfOptions,

@@ -21,8 +21,6 @@ import {
   wholeNumber,
 } from "./arguments.js";
 import type { JoinEntry, SetStateEntry } from "./batches.js";
-import type { WatchChannelsOptions } from "./feed.js";
-import { withJson } from "./json.js";
 import type {
   CallOptions,
   JoinOptions,
@@ -31,7 +29,9 @@ import type {
   OnlineUsersOptions,
   SetStateOptions,
   SubscribeOptions,
-} from "./presence_channel.js";
+} from "./channel_options.js";
+import type { WatchChannelsOptions } from "./feed.js";
+import { withJson } from "./json.js";
 import type { ChannelOptions, ChannelsOfOptions, HeartbeatOptions, PresenceClientOptions } from "./presence_client.js";
 import { type ReconnectOptions, reconnectPolicy } from "./reconnect.js";
 import type { ResumePoint } from "./subscription_parts.js";
@@ -133,6 +133,7 @@ export const clientOptions: Check<PresenceClientOptions> = options({
   token: optional(token),
   metadata: optional(metadata),
   userId: optional(text),
+  deviceId: optional(text),
   reconnect: optional(reconnect),
 });
 
@@ -159,6 +160,7 @@ export const subscribeOptions: Check<SubscribeOptions> = options({
   presenceTimeoutMs: optional(milliseconds(0, 300_000)),
   leaveOnCancel: optional(flag),
   sessionId: optional(text),
+  deviceId: optional(text),
   resumeFrom: optional(resumePoint),
   reconnect: optional(reconnect),
   onStatus: optional(callback<NonNullable<SubscribeOptions["onStatus"]>>()),
@@ -179,10 +181,18 @@ export const joinOptions: Check<JoinOptions> = options({
   ...call,
   initialStates: optional(pairs),
   ttlMs: optional(leaseMs),
+  deviceId: optional(text),
 });
 
+const leaving: Check<LeaveOptions> = options({ ...call, sessionId: optional(text), all: optional(flag) });
+
 /** Checks the options of `leave`. */
-export const leaveOptions: Check<LeaveOptions> = options({ ...call, sessionId: optional(text) });
+export const leaveOptions: Check<LeaveOptions> = (value, name) => {
+  const given = leaving(value, name);
+  if (given.sessionId === "") refuse(`${name}.sessionId`, "the id of a session", "");
+  if (given.all && given.sessionId !== undefined) refuse(`${name}.all`, "true only without sessionId", true);
+  return given;
+};
 
 /** Checks the options of `channelsOf`. */
 export const channelsOfOptions: Check<ChannelsOfOptions> = options({ ...call, pageSize: optional(pageSize) });

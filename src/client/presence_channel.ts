@@ -1,6 +1,17 @@
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
+import { onAbort } from "./abort.js";
 import { listOf, pairs, text } from "./arguments.js";
+import type {
+  CallOptions,
+  JoinOptions,
+  LeaveOptions,
+  OnlineFilter,
+  OnlineUsersOptions,
+  SetStateOptions,
+  SubscribeOptions,
+} from "./channel_options.js";
 import type { Connection } from "./connection.js";
+import { deferred } from "./deferred.js";
 import { channelMessageOf, leaseOf, positionOf, stateResultOf, userStateOf } from "./from_wire.js";
 import {
   callOptions,
@@ -13,92 +24,10 @@ import {
 } from "./option_checks.js";
 import { pagesOf } from "./pages.js";
 import { PresenceError } from "./presence_error.js";
-import { type ReconnectOptions, type ReconnectPolicy, reconnectPolicy } from "./reconnect.js";
-import type { SubscriptionStatus } from "./status.js";
+import { type ReconnectPolicy, reconnectPolicy } from "./reconnect.js";
 import { Subscription } from "./subscription.js";
-import type { ResumePoint } from "./subscription_parts.js";
 import type { ChannelId, Lease, StateResult, UserState } from "./types.js";
 import type { Write } from "./write_queue.js";
-
-/** What every call takes. */
-export interface CallOptions {
-  /** Aborts the call, which then fails with the signal's reason: an `AbortError`, or a `TimeoutError` for `AbortSignal.timeout()`. */
-  readonly signal?: AbortSignal;
-}
-
-/** How to change a state. */
-export interface SetStateOptions extends CallOptions {
-  /** The given map becomes the whole state, instead of being merged into it. Default: false. */
-  readonly replace?: boolean;
-  /**
-   * Change only if the state's revision is this one, else `STATE_REVISION_MISMATCH` (S14). `0n`: nothing was set since the
-   * join or, before it, nothing is pending.
-   */
-  readonly expectedRevision?: bigint;
-}
-
-/** How to take part in a channel. */
-export interface SubscribeOptions extends CallOptions {
-  /** Hear the snapshot and events; without, one is present and hears nothing (S6). Default: true. */
-  readonly withPresence?: boolean;
-  /** Hear everything and be invisible (S7). Default: false. */
-  readonly quiet?: boolean;
-  /** Hear one's own user's events too. Default: false. */
-  readonly includeSelf?: boolean;
-  /** State to set with the join, merged over what is pending (S12). */
-  readonly initialStates?: Readonly<Record<string, string>>;
-  /** How long to stay present after being lost, in milliseconds: 0 to 300 000 (S5). Default: the server's setting, 30 000. */
-  readonly presenceTimeoutMs?: number;
-  /**
-   * Whether the server takes a cancelled stream for a leave (true) or a disconnect (false). `close()` sends LeaveChannel,
-   * which is a leave in either case. Default: the server's setting, true.
-   */
-  readonly leaveOnCancel?: boolean;
-  /** The session to take up again, from an earlier subscription (S4). */
-  readonly sessionId?: string;
-  /**
-   * Where to go on: an earlier subscription, or its position and members. What was
-   * missed comes as events while the server remembers it, else as a snapshot.
-   */
-  readonly resumeFrom?: ResumePoint;
-  /** How to come back when the stream was lost; `false`: not at all, its failure ends the subscription. Default: the client's. */
-  readonly reconnect?: ReconnectOptions | boolean;
-  /**
-   * Called with each new status, before the iteration receives what led to it. An error that it throws, or rejects with,
-   * ends the subscription, which then calls it once more with `closed`; an error at `closed` is ignored.
-   */
-  readonly onStatus?: (status: SubscriptionStatus) => void;
-}
-
-/** Whom to ask about (S19). */
-export interface OnlineFilter extends CallOptions {
-  /** Only these users, in this order, each once: at most 1000. Default: everybody. */
-  readonly userIds?: readonly string[];
-  /** Only users whose state holds all of these pairs: at most 32. Default: whatever their state. */
-  readonly states?: Readonly<Record<string, string>>;
-}
-
-/** How to list who is present. */
-export interface OnlineUsersOptions extends OnlineFilter {
-  /** Bring the states along. Default: false, and `states` is empty. */
-  readonly includeStates?: boolean;
-  /** How many users one call fetches: 1 to 1000. Default: 100. */
-  readonly pageSize?: number;
-}
-
-/** How to be present without a stream (S17). */
-export interface JoinOptions extends CallOptions {
-  /** State to set with the join, merged over what is pending (S12). */
-  readonly initialStates?: Readonly<Record<string, string>>;
-  /** How long the lease lives without a heartbeat, in milliseconds: 1000 to 300 000. Default: 30 000. */
-  readonly ttlMs?: number;
-}
-
-/** How to end sessions. */
-export interface LeaveOptions extends CallOptions {
-  /** Which session. Default: all of the user's sessions in the channel. */
-  readonly sessionId?: string;
-}
 
 /** What a PresenceChannel is made of. */
 export interface PresenceChannelParts extends ChannelId {
@@ -108,6 +37,8 @@ export interface PresenceChannelParts extends ChannelId {
   readonly subscriptions: Set<Subscription>;
   /** How a subscription comes back that does not say so itself. */
   readonly reconnect: ReconnectPolicy | undefined;
+  /** The label of sessions that have none of their own. */
+  readonly deviceId: string | undefined;
 }
 
 /** One channel, as one user sees it. Made by `presence.channel()`; costs nothing until a call is made. */
@@ -121,8 +52,11 @@ export class PresenceChannel implements ChannelId {
   readonly #rpc: Connection["rpc"];
   readonly #subscriptions: Set<Subscription>;
   readonly #reconnect: ReconnectPolicy | undefined;
+  readonly #deviceId: string | undefined;
+  /** The sessions of leases that `join` made and `leave` has not ended. */
+  readonly #leases = new Set<string>();
 
-  constructor({ type, name, userId, connection, subscriptions, reconnect }: PresenceChannelParts) {
+  constructor({ type, name, userId, connection, subscriptions, reconnect, deviceId }: PresenceChannelParts) {
     this.type = type;
     this.name = name;
     this.userId = userId;
@@ -130,6 +64,7 @@ export class PresenceChannel implements ChannelId {
     this.#rpc = connection.rpc;
     this.#subscriptions = subscriptions;
     this.#reconnect = reconnect;
+    this.#deviceId = deviceId;
   }
 
   /**
@@ -186,11 +121,13 @@ export class PresenceChannel implements ChannelId {
       ...this.#who(),
       withPresence,
       quiet,
-      includeSelf,
+      // One's own events keep `members` right; the subscription hides those that were not asked for.
+      includeSelf: withPresence === false ? includeSelf : true,
       initialStates: initialStates ?? {},
       presenceTimeout: presenceTimeoutMs === undefined ? undefined : durationFromMs(presenceTimeoutMs),
       leaveOnCancel,
       sessionId,
+      deviceId: given.deviceId ?? this.#deviceId,
       resumeFrom: given.resumeFrom?.position,
     };
     const subscription = new Subscription({
@@ -210,11 +147,7 @@ export class PresenceChannel implements ChannelId {
       usable: (signal) => this.#connection.usable(signal),
       describeSilence: () => this.#connection.describeSilence(),
       send: (write, signal) => this.#send(write, signal),
-      leave: (session) =>
-        this.leave({ sessionId: session, signal: AbortSignal.timeout(LEAVE_TIMEOUT_MS) }).then(
-          () => true,
-          (error) => error instanceof PresenceError && error.reason === "SESSION_NOT_FOUND",
-        ),
+      leave: (session) => this.#leaveSoon(session),
       confirmCancel: () => this.count({ signal: AbortSignal.timeout(LEAVE_TIMEOUT_MS) }).then(ignore, ignore),
       onEnd: (ended) => this.#subscriptions.delete(ended),
     });
@@ -256,20 +189,70 @@ export class PresenceChannel implements ChannelId {
    * @throws TypeError for an argument that is not allowed, before anything is sent.
    */
   async join(options: JoinOptions = {}): Promise<Lease> {
-    const { initialStates, ttlMs, signal } = joinOptions(options, "join: options");
+    const { initialStates, ttlMs, signal, deviceId = this.#deviceId } = joinOptions(options, "join: options");
+    signal?.throwIfAborted();
     const ttl = ttlMs === undefined ? undefined : durationFromMs(ttlMs);
-    const request = { ...this.#who(), initialStates, ttl };
-    return leaseOf(await this.#rpc.joinChannel(request, { signal }));
+    // Not cancelled by the signal: a call that is cancelled early may reach the server all the same, and make a lease.
+    const joining = this.#rpc.joinChannel({ ...this.#who(), initialStates, ttl, deviceId }, {}).then(leaseOf);
+    const aborted = deferred<never>();
+    const unfollow = signal && onAbort(signal, () => aborted.reject(signal.reason));
+    try {
+      const lease = await Promise.race([joining, aborted.promise]);
+      this.#leases.add(lease.sessionId);
+      return lease;
+    } catch (error) {
+      void joining.then(({ sessionId }) => this.#leaveSession(sessionId)).catch(ignore);
+      throw error;
+    } finally {
+      unfollow?.();
+    }
   }
 
   /**
-   * Ends a session of the user's, or all of them, wherever their streams are (S2).
+   * Ends sessions of the user in the channel: by default those of this client, which are its subscriptions and the
+   * leases that `join` of this object made. With `all`, those of other clients and devices too.
    *
    * @throws TypeError for an argument that is not allowed, before anything is sent.
-   * @throws PresenceError `SESSION_NOT_FOUND` when there is none.
+   * @throws PresenceError `SESSION_NOT_FOUND` when there is none; nothing is sent then unless `all` or `sessionId` is given.
    */
   async leave(options: LeaveOptions = {}): Promise<void> {
-    const { sessionId, signal } = leaveOptions(options, "leave: options");
+    const { sessionId, all, signal } = leaveOptions(options, "leave: options");
+    if (all || sessionId !== undefined) return this.#leaveSession(sessionId, signal);
+    const subscriptions = [...this.#subscriptions].filter((subscription) => subscription.isOf(this, this.userId));
+    if (subscriptions.length + this.#leases.size === 0) {
+      const message = `this client has no session in channel ${this.name}`;
+      throw new PresenceError(message, { code: "NOT_FOUND", reason: "SESSION_NOT_FOUND" });
+    }
+    await Promise.all([
+      ...subscriptions.map((subscription) => subscription.close()),
+      ...[...this.#leases].map((lease) => this.#leaveSession(lease, signal).catch(unlessNotFound)),
+    ]);
+  }
+
+  /** Whether the session is over, after `LEAVE_TIMEOUT_MS` at most. A connection that is lost is waited for. */
+  async #leaveSoon(session: string): Promise<boolean> {
+    const signal = AbortSignal.timeout(LEAVE_TIMEOUT_MS);
+    for (;;) {
+      try {
+        await this.#leaveSession(session, signal);
+        return true;
+      } catch (error) {
+        if (!(error instanceof PresenceError)) return false;
+        if (error.reason === "SESSION_NOT_FOUND") return true;
+        if (error.reason !== undefined || error.code !== "UNAVAILABLE") return false;
+      }
+      const usable = await this.#connection.usable(signal).then(
+        () => true,
+        () => false,
+      );
+      if (!usable) return false;
+    }
+  }
+
+  /** Undefined: all sessions of the user. */
+  async #leaveSession(sessionId: string | undefined, signal?: AbortSignal): Promise<void> {
+    if (sessionId === undefined) this.#leases.clear();
+    else this.#leases.delete(sessionId);
     await this.#rpc.leaveChannel({ ...this.#who(), sessionId }, { signal });
   }
 
@@ -300,23 +283,31 @@ export class PresenceChannel implements ChannelId {
           stateResultOf(await this.#rpc.removeState({ ...this.#who(), keys: [...write.keys] }, { signal })),
         );
       case "restore":
-        return this.#restore(write.states, signal);
+        return this.#restore(write.lost, signal);
     }
   }
 
-  /** Revision 0: nobody set anything since the user joined anew. Otherwise what was set since is the newer. */
-  async #restore(states: Readonly<Record<string, string>>, signal: AbortSignal | undefined): Promise<StateResult> {
-    try {
-      return await this.#send({ kind: "set", states, expectedRevision: 0n }, signal);
-    } catch (error) {
-      if (!(error instanceof PresenceError) || error.reason !== "STATE_REVISION_MISMATCH") throw error;
+  /**
+   * Sets the keys that the user's state lacks. What the state has is newer. A user that stayed present by another session
+   * keeps its state: a key that it lacks was removed.
+   */
+  async #restore(lost: UserState, signal: AbortSignal | undefined): Promise<StateResult> {
+    const { userId } = lost;
+    const request = { channel: channelMessageOf(this), userIds: [userId], includeStates: true };
+    for (let tries = 1; ; tries++) {
+      const { users, position } = await this.#rpc.listOnlineUsers(request, { signal });
+      const state = userStateOf(users[0]);
+      const missing = Object.entries(lost.states).filter(([key]) => !Object.hasOwn(state.states, key));
+      const stayed = state.joinTime?.getTime() === lost.joinTime?.getTime();
+      if (stayed || missing.length === 0) return this.#took({ state, pending: false, position: positionOf(position) });
+      try {
+        const states = Object.fromEntries(missing);
+        return await this.#send({ kind: "set", states, expectedRevision: state.revision }, signal);
+      } catch (error) {
+        const overtaken = error instanceof PresenceError && error.reason === "STATE_REVISION_MISMATCH";
+        if (!overtaken || tries === MOST_RESTORES) throw error;
+      }
     }
-    const { position } = await this.#rpc.listOnlineUsers(
-      { channel: channelMessageOf(this), countOnly: true },
-      { signal },
-    );
-    const { state } = await this.#rpc.getState(this.#who(), { signal });
-    return this.#took({ state: userStateOf(state), pending: false, position: positionOf(position) });
   }
 
   #took(result: StateResult): StateResult {
@@ -328,6 +319,13 @@ export class PresenceChannel implements ChannelId {
 }
 
 const ignore = (): void => {};
+
+function unlessNotFound(error: unknown): void {
+  if (!(error instanceof PresenceError) || error.reason !== "SESSION_NOT_FOUND") throw error;
+}
+
+/** How often a restore reads the state again because another writer changed it in between. */
+const MOST_RESTORES = 5;
 
 /** How long `close()` waits for the answer to LeaveChannel, in milliseconds. */
 const LEAVE_TIMEOUT_MS = 1_000;

@@ -8,6 +8,7 @@ import {
   type SetStateEntry,
   setStates,
 } from "./batches.js";
+import type { CallOptions } from "./channel_options.js";
 import type { Connection, ConnectionOptions } from "./connection.js";
 import { connect } from "./connection.js";
 import { Feed, type WatchChannelsOptions } from "./feed.js";
@@ -24,7 +25,6 @@ import {
   watchChannelsOptions,
 } from "./option_checks.js";
 import { pagesOf } from "./pages.js";
-import type { CallOptions } from "./presence_channel.js";
 import { PresenceChannel } from "./presence_channel.js";
 import { type ReconnectOptions, type ReconnectPolicy, reconnectPolicy } from "./reconnect.js";
 import type { Subscription } from "./subscription.js";
@@ -37,6 +37,12 @@ export interface PresenceClientOptions extends ConnectionOptions {
    * the server knows the caller from a token (S20).
    */
   readonly userId?: string;
+  /**
+   * Which of the user's devices this is: 0 to 128 bytes of UTF-8, no control characters, such as an id that is kept on
+   * the device. A join ends the user's sessions that were lost on the same device. Never shown to others. Default: none,
+   * which counts as one device.
+   */
+  readonly deviceId?: string;
   /** How subscriptions and feeds reconnect when their streams were lost; `false`: not at all. Default: with ReconnectOptions' defaults. */
   readonly reconnect?: ReconnectOptions | boolean;
 }
@@ -69,6 +75,7 @@ export class PresenceClient implements AsyncDisposable {
   readonly #connection: Connection;
   readonly #subscriptions = new Set<Subscription>();
   readonly #reconnect: ReconnectPolicy | undefined;
+  readonly #deviceId: string | undefined;
   readonly #feeds = new Set<Feed>();
   #closed: Promise<void> | undefined;
 
@@ -76,6 +83,7 @@ export class PresenceClient implements AsyncDisposable {
     const given = clientOptions(options, "createPresenceClient: options");
     this.#reconnect = reconnectPolicy(given.reconnect);
     this.userId = given.userId ?? "";
+    this.#deviceId = given.deviceId;
     this.#connection = connect(given);
   }
 
@@ -93,6 +101,7 @@ export class PresenceClient implements AsyncDisposable {
       connection: this.#connection,
       subscriptions: this.#subscriptions,
       reconnect: this.#reconnect,
+      deviceId: this.#deviceId,
     });
   }
 

@@ -11,6 +11,7 @@ import { keepOpen } from "./reconnect.js";
 import type { SubscriptionStatus } from "./status.js";
 import type { Return, SubscriptionParts } from "./subscription_parts.js";
 import type { ChannelId, Position, StateResult, UserState } from "./types.js";
+import { withoutUser } from "./without_user.js";
 import { type Write, WriteQueue } from "./write_queue.js";
 
 /** How long `close()` waits for a stream that was asked for and has not begun, in milliseconds. */
@@ -24,7 +25,8 @@ const OPENING_TIMEOUT_MS = 5_000;
  * grows, with the same session and from the last position. Within the presence
  * timeout the other subscribers receive nothing. `members` stays, and what was
  * missed follows as events or as a snapshot, after another `subscribed`. If the
- * server has timed the user out meanwhile, the user's state is set again. Writes
+ * user was not present meanwhile, the keys that its state lacks are set again, as
+ * they were last known; where that would exceed a limit, nothing is set. Writes
  * made while the stream is away are sent when it is back. `status` and `onStatus`
  * report the state. The subscription ends by itself only with an error that
  * waiting does not cure, such as `SAME_USER_REPLACED` or `NOT_ALLOWED`.
@@ -40,10 +42,9 @@ const OPENING_TIMEOUT_MS = 5_000;
  * however late it begins. All iterators share one sequence of events. Leaving the
  * loop closes the subscription.
  *
- * **Own state.** The service does not send a user its own events unless
- * `includeSelf` asks for them. `members` has the results of `setState` and
- * `removeState` calls of this client; changes that the same user makes elsewhere
- * arrive only with `includeSelf`.
+ * **Own state.** The stream also carries the changes of one's own user, so that
+ * `members` has them whichever device made them: about the size of the state for
+ * each change. The iteration leaves them out unless `includeSelf` asks for them.
  */
 export class Subscription implements AsyncIterable<PresenceEvent>, AsyncDisposable {
   /** The channel subscribed to. */
@@ -72,6 +73,8 @@ export class Subscription implements AsyncIterable<PresenceEvent>, AsyncDisposab
   readonly #writes: WriteQueue | undefined;
   #status: SubscriptionStatus = { state: "connecting", attempt: 0, reason: undefined, retryInMs: 0 };
   #session: string | undefined;
+  /** Whose events the iteration leaves out. */
+  #self: string;
   #subscribed: SubscribedEvent | undefined;
   /** The last snapshot's terms, without the members, for a snapshot made later. */
   #snapshot: Omit<SnapshotEvent, "members"> | undefined;
@@ -88,6 +91,7 @@ export class Subscription implements AsyncIterable<PresenceEvent>, AsyncDisposab
     this.#parts = parts;
     this.channel = parts.channel;
     this.userId = parts.userId;
+    this.#self = parts.userId;
     this.#writes = parts.reconnect && new WriteQueue(parts.send, parts.reconnect);
     this.#members = withJson(new Map(parts.resumeFrom?.members));
     this.#position = parts.resumeFrom?.position;
@@ -206,6 +210,11 @@ export class Subscription implements AsyncIterable<PresenceEvent>, AsyncDisposab
 
   async #leave(): Promise<void> {
     this.#wanted?.resolve();
+    if (!this.#opening && this.#session === undefined) {
+      // The server has no session of it.
+      this.#cancel.abort();
+      return;
+    }
     // A call that is cancelled before it has begun may reach the server all the same.
     if (this.#opening) await within(OPENING_TIMEOUT_MS, this.#opening.promise);
     const hasLeft = this.#session === undefined || (await this.#parts.leave(this.#session));
@@ -283,24 +292,24 @@ export class Subscription implements AsyncIterable<PresenceEvent>, AsyncDisposab
   #attached({ events }: SubscribePresenceResponse): void {
     this.#reader = new EventReader();
     this.#opened();
-    const subscribed = events.find(({ event }) => event.case === "subscribed")?.event;
-    if (subscribed?.case !== "subscribed") return;
-    const { sessionId, resumed } = subscribed.value;
+    const subscribed = events.find(({ event }) => event.case === "subscribed");
+    if (subscribed?.event.case !== "subscribed") return;
+    const { sessionId, resumed } = subscribed.event.value;
+    this.#self = this.userId || subscribed.userId;
     const isReturn = this.#session !== undefined;
     this.#session = sessionId;
     if (this.#ended) return;
     if (isReturn && !resumed && !this.#parts.quiet) {
-      const states = this.#carried();
-      if (Object.keys(states).length > 0) this.#writes?.restore(states);
+      const lost = this.#carried();
+      if (Object.keys(lost.states).length > 0) this.#writes?.restore(lost);
     }
     this.#writes?.release();
   }
 
   /** The user's state as far as it is known here. */
-  #carried(): Readonly<Record<string, string>> {
-    const { userId, initialStates } = this.#parts;
-    const told = this.#members.get(userId) ?? this.#own?.state;
-    return told?.states ?? initialStates;
+  #carried(): UserState {
+    const known = this.#members.get(this.#self) ?? this.#own?.state;
+    return known ?? { userId: this.#self, states: this.#parts.initialStates, revision: 0n };
   }
 
   /** Applies and hands over without a pause in between, so that nobody sees the one without the other. */
@@ -319,20 +328,20 @@ export class Subscription implements AsyncIterable<PresenceEvent>, AsyncDisposab
       this.#overlayOwnState();
       this.#ready.resolve();
     }
-    if (this.#iterated) this.#waiting.shift()?.resolve({ done: false, value: event });
+    const shown = this.#parts.includeSelf ? event : withoutUser(event, this.#self);
+    if (this.#iterated && shown) this.#waiting.shift()?.resolve({ done: false, value: shown });
   }
 
   /**
-   * What the stream has told, or would have told, about oneself stands; only a
-   * later answer is laid over it. Answers of another epoch cannot be compared and
-   * wait for the snapshot that brings that epoch here.
+   * The stream brings one's own changes too: only an answer that is later than
+   * its position is laid over it. Answers of another epoch wait for the snapshot
+   * that brings that epoch here.
    */
   #overlayOwnState(): void {
-    if (!this.#parts.withPresence) return;
-    const told = this.#parts.includeSelf ? this.#position : (this.#snapshot ?? this.#parts.resumeFrom)?.position;
-    if (!this.#own || !told || !this.#position || this.#own.position.epoch !== told.epoch) return;
-    const { state } = this.#own;
-    if (state.revision > told.revision) applyState(this.#members, state, state.revision);
+    if (!this.#parts.withPresence || !this.#own || !this.#position) return;
+    const { state, position } = this.#own;
+    if (position.epoch !== this.#position.epoch || state.revision <= this.#position.revision) return;
+    applyState(this.#members, state, state.revision);
   }
 
   async #next(): Promise<IteratorResult<PresenceEvent, undefined>> {

@@ -41,6 +41,11 @@ export interface UserState {
   readonly updateTime?: Date;
   /** When the user became present, by the server's clock; absent for a pending state. */
   readonly joinTime?: Date;
+  /**
+   * No session of the user in the channel is attached: its streams were lost, and it stays present until the presence
+   * timeout. Only in results of `getState`, `onlineUsers` and `channelsOf`, as of the answer, and absent unless true.
+   */
+  readonly detached?: true;
 }
 
 /** The answer to a change of one's own state. */
@@ -48,10 +53,12 @@ export interface StateResult {
   /** The whole state after the call. */
   readonly state: UserState;
   /**
-   * The user is not in the channel: the state waits for the join, seen by
-   * nobody, and is forgotten 300 s after the last write to it (S12).
+   * The user is not in the channel: the state waits for the join, invisible to
+   * others, until `pendingExpireTime`.
    */
   readonly pending: boolean;
+  /** When the pending state is forgotten, by the server's clock; absent when nothing is pending. */
+  readonly pendingExpireTime?: Date;
   /** The channel's position after the call. */
   readonly position: Position;
 }

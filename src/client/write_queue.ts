@@ -3,7 +3,7 @@ import { onAbort } from "./abort.js";
 import { deferred } from "./deferred.js";
 import { PresenceError } from "./presence_error.js";
 import { isPassing, type ReconnectPolicy, retryDelay } from "./reconnect.js";
-import type { StateResult } from "./types.js";
+import type { StateResult, UserState } from "./types.js";
 
 /** A change of one's own state. */
 export type Write =
@@ -14,8 +14,8 @@ export type Write =
       readonly expectedRevision?: bigint;
     }
   | { readonly kind: "remove"; readonly keys: readonly string[] }
-  /** What the user carried before the server forgot it; nothing when somebody set a state since. */
-  | { readonly kind: "restore"; readonly states: Readonly<Record<string, string>> };
+  /** Sets the keys of a state that the server forgot, unless they were set since. */
+  | { readonly kind: "restore"; readonly lost: UserState };
 
 /** Carries a write out. */
 export type Send = (write: Write, signal: AbortSignal | undefined) => Promise<StateResult>;
@@ -81,10 +81,10 @@ export class WriteQueue {
   }
 
   /** Before all that waits: gives a user back the state that the server forgot. */
-  restore(states: Readonly<Record<string, string>>): void {
+  restore(lost: UserState): void {
     if (this.#waiting[0]?.write.kind === "restore") return;
     // Nobody waits for it, and what the server has to say against it the members show.
-    this.#enqueue({ kind: "restore", states }, undefined, -1).catch(() => {});
+    this.#enqueue({ kind: "restore", lost }, undefined, -1).catch(() => {});
   }
 
   /** The stream was lost: what is pushed from now on waits. */

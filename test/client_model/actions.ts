@@ -2,7 +2,6 @@ import { setTimeout as sleep, setImmediate as turn } from "node:timers/promises"
 import type { StateResult } from "../../src/client/index.js";
 import { CHANNELS, type Command, DEVICES, KEYS, type Step, type Subscribing } from "./commands.js";
 import type { Device, HeldLease } from "./device.js";
-import { KNOWN_FAILURES } from "./known_failures.js";
 import type { Write } from "./own_state.js";
 import type { Place, Round } from "./round.js";
 import { Viewer } from "./viewer.js";
@@ -157,8 +156,6 @@ export class Actions {
         return device.channel(how.channel).subscribe(options);
       },
     });
-    // The leave may be on its way yet.
-    if (KNOWN_FAILURES.leaveEndsOtherDevices && device.left.has(how.channel)) viewer.mayEnd = true;
     device.viewers.push(viewer);
     return viewer;
   }
@@ -191,14 +188,8 @@ export class Actions {
     const viewer = scope === "session" ? chosen(viewers, which) : undefined;
     const sessionId = viewer?.subscription.sessionId;
     if (scope === "session" && sessionId === undefined) return;
-    const concerned = KNOWN_FAILURES.leaveEndsOtherDevices
-      ? round.viewers.filter((other) => other.userId === device.userId && other.channel === channel)
-      : viewers;
-    for (const ending of viewer ? [viewer] : concerned) ending.mayEnd = true;
-    if (!viewer) {
-      const devices = KNOWN_FAILURES.leaveEndsOtherDevices ? round.devices : [device];
-      for (const other of devices) if (other.userId === device.userId) other.left.add(channel);
-    }
+    for (const ending of viewer ? [viewer] : viewers) ending.mayEnd = true;
+    if (!viewer) device.left.add(channel);
     const place = round.place(device.userId, channel);
     const leaving = device.channel(channel).leave({ sessionId });
     void round.calls.follow(`${round.now()} leave`, device, leaving, { reasons: ["SESSION_NOT_FOUND"] }).then(() => {

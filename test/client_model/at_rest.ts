@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Device } from "./device.js";
-import { KNOWN_FAILURES } from "./known_failures.js";
 import { differencesOf } from "./replay.js";
 import type { Truth } from "./restarting_server.js";
 import type { Round } from "./round.js";
@@ -106,8 +105,7 @@ function wrongWith(viewer: Viewer, truth: Truth): string[] {
     if (subscription.members.size > 0) wrong("has members without presence");
     return lines;
   }
-  const unseen = KNOWN_FAILURES.misseesOwnUser ? viewer.unheard : undefined;
-  for (const line of differencesOf(subscription.members, truth.members, unseen)) wrong(`has ${line}`);
+  for (const line of differencesOf(subscription.members, truth.members)) wrong(`has ${line}`);
   const { position } = subscription;
   if (position?.epoch !== truth.epoch || position.revision > truth.revision) {
     wrong(`is at ${position?.epoch} ${position?.revision}, the server at ${truth.epoch} ${truth.revision}`);
@@ -134,7 +132,6 @@ function presence({ devices, viewers, places }: Round, truths: readonly Truth[],
 }
 
 function ownStates({ viewers, places }: Round, truths: readonly Truth[]): string[] {
-  if (KNOWN_FAILURES.restoresWrongly) return [];
   return places.flatMap(({ userId, channel, own }) => {
     const member = truths[channel]!.members.get(userId);
     if (!member) return [];

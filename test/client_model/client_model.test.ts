@@ -14,7 +14,7 @@ const ROUND_MS = 120_000;
 /** Carries a round out; throws what was different, with all that was done. */
 async function play(seed: number): Promise<void> {
   const plan = planOf(seed);
-  const round = await Round.start(plan, { withDeviceIds: false });
+  const round = await Round.start(plan, { withDeviceIds: true });
   const actions = new Actions(round);
   try {
     for (const part of plan.parts) {

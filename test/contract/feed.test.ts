@@ -71,7 +71,7 @@ describe("the feed for back ends", () => {
     await tony.channel("chat_room").setState({ Mic: "True" });
     await user("anna").channel("chat_room").join();
     await tony.channel("chat_room").leave({ sessionId: lease.sessionId });
-    await user("anna").channel("chat_room").leave();
+    await user("anna").channel("chat_room").leave({ all: true });
     const events = await feed.take(10);
     const begin = lease.position.revision - 2n;
     assert.ok(stage.revision > begin + 2n);
@@ -136,7 +136,7 @@ describe("the feed for back ends", () => {
       .channel("lobby")
       .join({ initialStates: { Mic: "True" } });
     await user("tony").channel("left").join();
-    await user("tony").channel("left").leave();
+    await user("tony").channel("left").leave({ all: true });
     const feed = await watch({ withSnapshot: true });
     const begun = await feed.take(3);
     assert.deepEqual(
@@ -149,7 +149,7 @@ describe("the feed for back ends", () => {
     const lobby = snapshots.get("lobby");
     assert.ok(lobby?.kind === "snapshot" && lobby.channel);
     assert.deepEqual(lobby.members.get("tony")?.states, { Mic: "True" });
-    await user("tony").channel("lobby").leave();
+    await user("tony").channel("lobby").leave({ all: true });
     assert.deepEqual(await told(feed, 2), ["lobby leave tony", "lobby vacated"]);
 
     const chunks: number[] = [];

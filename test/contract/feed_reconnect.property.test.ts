@@ -185,7 +185,7 @@ class World {
     }
     const room = this.#direct.channel(NAMES[name]!, { userId: `user ${user}` });
     if (what === "join") await room.join({ initialStates: { n: `${this.#count}` } });
-    else await room.leave().catch(() => {});
+    else await room.leave({ all: true }).catch(() => {});
   }
 
   async #set(user: number, name: number, pad: string): Promise<void> {

@@ -128,7 +128,7 @@ describe("the client's feed that the server ended because it read nothing", () =
         await rooms[i % 20]!.setState({ i: `${i}`, pad: "x".repeat(4000) });
       }
       // Vacant when the feed returns.
-      await rooms[0]!.leave();
+      await rooms[0]!.leave({ all: true });
       clock.advance(60_000);
       while (!(view.ofFeed.includes("resync") && view.ofFeed.at(-1) === "complete")) {
         view.apply((await within("the next event", iterator.next())).value!);

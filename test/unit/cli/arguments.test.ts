@@ -37,6 +37,7 @@ const GOOD: Readonly<Record<string, string | undefined>> = {
   "--connections": "1",
   "--count": undefined,
   "--dev-secret": undefined,
+  "--device": "a",
   "--expect": "1",
   "--expires": "1h",
   "--filter": "a=1",

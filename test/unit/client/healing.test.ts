@@ -211,8 +211,7 @@ describe("Subscription, coming back", () => {
       service.handlers.setState = () => {
         throw refusal(grpc.status.ABORTED, "changed", [reasonDetail("STATE_REVISION_MISMATCH")]);
       };
-      service.handlers.getState = () => ({ state: current });
-      service.handlers.listOnlineUsers = () => ({ totalSize: 1, position: at(7) });
+      service.handlers.listOnlineUsers = () => ({ users: [current], totalSize: 1, position: at(7) });
       const [subscription, stream] = await live({}, { Mic: "True" });
       stream.fail(LOST);
       (await service.nextStream()).send(subscribed(3));

@@ -60,7 +60,7 @@ describe("JSON.stringify of public values", () => {
   });
 
   it("writes every event, and the members as a list", async () => {
-    const subscription = presence.channel("chat_room").subscribe();
+    const subscription = presence.channel("chat_room").subscribe({ includeSelf: true });
     const stream = await service.nextStream();
     const changed = { state: anna(), changedKeys: ["Mood"], removedKeys: [] };
     const interval = { joined: ["bob"], left: [], timedOut: [], changed: [anna()], occupancy: 2 };

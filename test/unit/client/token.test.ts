@@ -29,7 +29,7 @@ describe("client: tokens", () => {
 
   const leave = (token: TokenSource, signal?: AbortSignal): Promise<void> => {
     presence ??= createPresenceClient({ address: service.address, userId: "tony", token });
-    return presence.channel("room").leave(signal ? { signal } : {});
+    return presence.channel("room").leave({ all: true, ...(signal && { signal }) });
   };
   const failure = (call: Promise<unknown>): Promise<PresenceError> =>
     call.then(

@@ -179,11 +179,11 @@ describe("WriteQueue", () => {
   it("restores before all that waits, once", async () => {
     queue.hold();
     const later = queue.push(set({ a: "2" }));
-    queue.restore({ a: "1" });
-    queue.restore({ a: "0" });
+    queue.restore({ userId: "tony", states: { a: "1" }, revision: 0n });
+    queue.restore({ userId: "tony", states: { a: "0" }, revision: 0n });
     queue.release();
     const first = await calls.next();
-    assert.deepEqual(first.write, { kind: "restore", states: { a: "1" } });
+    assert.deepEqual(first.write, { kind: "restore", lost: { userId: "tony", states: { a: "1" }, revision: 0n } });
     first.result.resolve(answer(1));
     const second = await calls.next();
     assert.deepEqual(second.write, set({ a: "2" }));
@@ -192,13 +192,16 @@ describe("WriteQueue", () => {
   });
 
   it("restores after the next return, when the stream is lost again meanwhile", async () => {
-    queue.restore({ a: "1" });
+    queue.restore({ userId: "tony", states: { a: "1" }, revision: 0n });
     const first = await calls.next();
     queue.hold();
     first.result.reject(lost());
     await new Promise((resolve) => setImmediate(resolve));
     queue.release();
-    assert.deepEqual((await calls.next()).write, { kind: "restore", states: { a: "1" } });
+    assert.deepEqual((await calls.next()).write, {
+      kind: "restore",
+      lost: { userId: "tony", states: { a: "1" }, revision: 0n },
+    });
   });
 
   it("keeps no more than a thousand", async () => {
