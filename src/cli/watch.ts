@@ -1,5 +1,6 @@
 import { Command, Option } from "commander";
 import type { PresenceEvent, Subscription } from "../client/index.js";
+import { withoutUser } from "../client/without_user.js";
 import { follow } from "./follow.js";
 import type { Io } from "./io.js";
 import { isTerminal } from "./io.js";
@@ -67,26 +68,4 @@ async function watch(io: Io, channel: string, flags: WatchFlags): Promise<void> 
       end: view.end,
     });
   });
-}
-
-/** The event without what it says about one user; undefined if nothing remains. A snapshot stays whole. */
-function withoutUser(event: PresenceEvent, userId: string): PresenceEvent | undefined {
-  switch (event.kind) {
-    case "join":
-    case "leave":
-    case "timeout":
-    case "state_changed":
-      return event.userId === userId ? undefined : event;
-    case "interval": {
-      const others = (ids: readonly string[]): string[] => ids.filter((id) => id !== userId);
-      const joined = others(event.joined);
-      const left = others(event.left);
-      const timedOut = others(event.timedOut);
-      const changed = event.changed.filter((state) => state.userId !== userId);
-      const rest = joined.length + left.length + timedOut.length + changed.length;
-      return rest === 0 ? undefined : { ...event, joined, left, timedOut, changed };
-    }
-    default:
-      return event;
-  }
 }

@@ -74,12 +74,12 @@ export function connect(options: ConnectionOptions) {
     // nice-grpc adds a listener to each call's signal: an application's signal must not collect them.
     const { signal } = callOptions;
     signal?.throwIfAborted();
-    const own = new AbortController();
-    const unfollow = signal && onAbort(signal, () => own.abort(signal.reason));
+    const own = signal && new AbortController();
+    const unfollow = signal && onAbort(signal, () => own?.abort(signal.reason));
     openCalls++;
     if (!call.responseStream) unaryCalls++;
     try {
-      return yield* call.next(call.request, { ...callOptions, signal: own.signal });
+      return yield* call.next(call.request, { ...callOptions, signal: own?.signal });
     } finally {
       openCalls--;
       unfollow?.();

@@ -5,11 +5,8 @@ import { type Deferred, deferred, within } from "./deferred.js";
 import type { FeedEvent } from "./events.js";
 import { FeedReader } from "./feed_reader.js";
 import { PresenceError } from "./presence_error.js";
-import { type KeepOpenOptions, keepOpen } from "./reconnect.js";
+import { type KeepOpenOptions, keepOpen, OPENING_TIMEOUT_MS } from "./reconnect.js";
 import { INITIAL_STATUS, type SubscriptionStatus } from "./status.js";
-
-/** How long `close()` waits for a stream that was asked for without a connection, in milliseconds. */
-const OPENING_TIMEOUT_MS = 5_000;
 
 /** How a feed opens its streams, again when they are lost. */
 export interface FeedStreams

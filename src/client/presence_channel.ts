@@ -238,7 +238,7 @@ export class PresenceChannel implements ChannelId {
         return true;
       } catch (error) {
         if (!(error instanceof PresenceError)) return false;
-        if (error.reason === "SESSION_NOT_FOUND") return true;
+        if (isSessionNotFound(error)) return true;
         if (error.reason !== undefined || error.code !== "UNAVAILABLE") return false;
       }
       const usable = await this.#connection.usable(signal).then(
@@ -251,9 +251,13 @@ export class PresenceChannel implements ChannelId {
 
   /** Undefined: all sessions of the user. */
   async #leaveSession(sessionId: string | undefined, signal?: AbortSignal): Promise<void> {
-    if (sessionId === undefined) this.#leases.clear();
-    else this.#leases.delete(sessionId);
-    await this.#rpc.leaveChannel({ ...this.#who(), sessionId }, { signal });
+    const request = { ...this.#who(), sessionId };
+    const failure = await this.#rpc.leaveChannel(request, { signal }).then(ignore, (error: unknown) => ({ error }));
+    if (!failure || isSessionNotFound(failure.error)) {
+      if (sessionId === undefined) this.#leases.clear();
+      else this.#leases.delete(sessionId);
+    }
+    if (failure) throw failure.error;
   }
 
   #about({ userIds = [], states }: OnlineFilter) {
@@ -320,8 +324,12 @@ export class PresenceChannel implements ChannelId {
 
 const ignore = (): void => {};
 
+function isSessionNotFound(error: unknown): boolean {
+  return error instanceof PresenceError && error.reason === "SESSION_NOT_FOUND";
+}
+
 function unlessNotFound(error: unknown): void {
-  if (!(error instanceof PresenceError) || error.reason !== "SESSION_NOT_FOUND") throw error;
+  if (!isSessionNotFound(error)) throw error;
 }
 
 /** How often a restore reads the state again because another writer changed it in between. */

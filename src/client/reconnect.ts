@@ -67,6 +67,9 @@ export function retryDelay(
   return Math.ceil(Math.max(error.retryAfterMs ?? 0, random() * bound));
 }
 
+/** How long `close()` waits for a stream that was asked for and has not begun, in milliseconds. */
+export const OPENING_TIMEOUT_MS = 5_000;
+
 /** What `keepOpen` needs. */
 export interface KeepOpenOptions<Message> {
   /** Starts a stream; aborting the signal cancels it. */

@@ -7,15 +7,12 @@ import { EventReader } from "./event_reader.js";
 import type { PresenceEvent, SnapshotEvent, SubscribedEvent } from "./events.js";
 import { withJson } from "./json.js";
 import { PresenceError } from "./presence_error.js";
-import { keepOpen } from "./reconnect.js";
+import { keepOpen, OPENING_TIMEOUT_MS } from "./reconnect.js";
 import type { SubscriptionStatus } from "./status.js";
 import type { Return, SubscriptionParts } from "./subscription_parts.js";
 import type { ChannelId, Position, StateResult, UserState } from "./types.js";
 import { withoutUser } from "./without_user.js";
 import { type Write, WriteQueue } from "./write_queue.js";
-
-/** How long `close()` waits for a stream that was asked for and has not begun, in milliseconds. */
-const OPENING_TIMEOUT_MS = 5_000;
 
 /**
  * One participation in a channel: a live map of its members, and the events

@@ -15,7 +15,7 @@ const PAUSE_MS = 3;
 
 type CommandOf<Kind extends Command["kind"]> = Extract<Command, { kind: Kind }>;
 
-/** Carries the commands of a round out. Calls go on in the background; the round's model is told what they begin and bring. */
+/** Carries out the commands of a round. Calls go on in the background; the round's model records their start and their result. */
 export class Actions {
   readonly trace: string[] = [];
   #subscriptions = 0;

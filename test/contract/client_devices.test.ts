@@ -157,7 +157,7 @@ describe("a user's devices, with the client", () => {
     assert.equal(await device("desktop").channel("room").count(), 0);
   });
 
-  it("100 closes in the same tick, aborts while connecting and closes during a reconnect leave nobody present", async () => {
+  it("100 closes in the same tick, aborts while connecting and closes during a reconnect leave no user present", async () => {
     const proxy = await proxied();
     const watcher = device("", server.address, "anna").channel("room");
     for (let i = 0; i < 100; i++) {

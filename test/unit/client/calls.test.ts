@@ -175,6 +175,24 @@ describe("calls of the client", () => {
     ]);
   });
 
+  it("leave() that fails can be called again for the same lease", async () => {
+    const asked: string[] = [];
+    let isRefused = true;
+    service.handlers.joinChannel = () => ({ sessionId: "lease-1", state: user("тони"), position: at(1) });
+    service.handlers.leaveChannel = ({ sessionId }) => {
+      asked.push(sessionId);
+      if (isRefused) throw refusal(grpc.status.RESOURCE_EXHAUSTED, "slow down", [info("RATE_LIMITED")]);
+      return {};
+    };
+    const room = presence.channel("chat_room");
+    await room.join();
+    await assert.rejects(room.leave(), { reason: "RATE_LIMITED" });
+    isRefused = false;
+    await room.leave();
+    await assert.rejects(room.leave(), { reason: "SESSION_NOT_FOUND" });
+    assert.deepEqual(asked, ["lease-1", "lease-1"]);
+  });
+
   it("joins, renews and leaves by lease (S17)", async () => {
     service.handlers.joinChannel = ({ userId, initialStates, ttl }) => {
       assert.deepEqual([ttl?.seconds, ttl?.nanos], [1n, 500_000_000]);
